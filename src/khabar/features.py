@@ -1,0 +1,323 @@
+"""Documents -> encoder inputs and labels; word logits -> mentions.
+
+An instance is one encoder input: a window of the text (text pass), or a window centred on a trigger and
+primed with it (argument pass). It carries labels for the layers it answers and ``IGNORE`` elsewhere, so
+mixed batches and partial annotation need no special case.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from khabar import bio
+from khabar.arabic import PREPROCESSING, Word, clitic_offset, sentences, words
+from khabar.document import Document, Event, Mention
+from khabar.ontology import Ontology
+from khabar.windows import centred, windows
+
+__all__ = ["ARGUMENTS", "CLITICS", "ENTITIES", "HEADS", "IGNORE", "TRIGGERS", "Instance", "Reader", "Reading"]
+
+ENTITIES, TRIGGERS, ARGUMENTS, CLITICS = "entities", "triggers", "arguments", "clitics"
+HEADS = (ENTITIES, TRIGGERS, ARGUMENTS, CLITICS)
+IGNORE = -100  # the label that no loss is taken of
+MAX_CLITICS = 2  # letters written onto a name: و ب ل ك ف, stacked at most twice
+MARKERS = ("<trigger>", "</trigger>")  # around the trigger, for encoders with one segment
+_WORD_LIMIT = 48  # subwords read of one word: a line of a megabyte without a space is one word
+_CACHE_LIMIT = 500_000  # word forms
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A document as the encoder reads it. ``subwords[i]`` are the ids of ``words[i]``, at least one.
+
+    Words of which preprocessing leaves nothing (lone diacritics) are counted in ``unread``: they carry no tag.
+    """
+
+    document: Document
+    words: Sequence[Word]
+    sentences: Sequence[range]
+    subwords: Sequence[Sequence[int]]
+    unread: int
+    shortened: int
+
+    @property
+    def lengths(self) -> list[int]:
+        """Subwords of each word."""
+        return [len(ids) for ids in self.subwords]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One encoder input: ``words`` are the words it labels, ``positions`` the place of each one's first subword."""
+
+    reading: Reading
+    words: range
+    input_ids: Sequence[int]
+    token_type_ids: Sequence[int]
+    positions: Sequence[int]
+    trigger: Mention | None = None
+
+
+@dataclass
+class Reader:
+    """Reads documents as one encoder wants them.
+
+    Args:
+        tokenizer: a fast Hugging Face tokenizer.
+        preprocessing: a key of `khabar.arabic.PREPROCESSING`.
+        length: subwords of an encoder input, special tokens included.
+        context: subwords read beyond a window's own words on each side.
+        argument_length: subwords of an encoder input of the argument pass.
+        segments: whether the encoder tells segments apart; else the trigger stands between marker tokens.
+    """
+
+    tokenizer: Any
+    ontology: Ontology
+    heads: Sequence[str]
+    preprocessing: str = "arabertv02"
+    length: int = 256
+    context: int = 32
+    argument_length: int = 128
+    segments: bool = True
+    _cache: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.preprocessing not in PREPROCESSING:
+            raise ValueError(f"preprocessing {self.preprocessing!r}: expected one of {sorted(PREPROCESSING)}")
+        if unknown := set(self.heads) - set(HEADS):
+            raise ValueError(f"heads {sorted(unknown)}: expected some of {list(HEADS)}")
+        if min(self.length, self.argument_length) < 2 * _WORD_LIMIT:
+            raise ValueError(f"windows of {self.length} and {self.argument_length}: expected at least {2 * _WORD_LIMIT}")
+        self._unknown = int(self.tokenizer.unk_token_id)
+        self._first = int(_one_of(self.tokenizer.cls_token_id, self.tokenizer.bos_token_id))
+        self._last = int(_one_of(self.tokenizer.sep_token_id, self.tokenizer.eos_token_id))
+        self._between = [self._last] * max(1, int(self.tokenizer.num_special_tokens_to_add(pair=True)) - 2)
+        self._markers = [] if self.segments else self.tokenizer.convert_tokens_to_ids(list(MARKERS))
+        self._glosses = {name: self._encode([e.gloss])[0] for name, e in self.ontology.events.items()}
+
+    def labels(self, head: str) -> tuple[str, ...]:
+        """The labels whose B and I tags a head tells apart; for clitics, the letters before a mention."""
+        return {
+            ENTITIES: tuple(self.ontology.entities),
+            TRIGGERS: tuple(self.ontology.events),
+            ARGUMENTS: self.ontology.roles,
+            CLITICS: tuple(str(letters) for letters in range(MAX_CLITICS + 1)),
+        }[head]
+
+    def sizes(self) -> dict[str, int]:
+        """Outputs of each head: tags, or for clitics the number of letters."""
+        return {
+            head: len(self.labels(head)) if head == CLITICS else len(bio.tag_names(self.labels(head)))
+            for head in self.heads
+        }
+
+    def read(self, document: Document) -> Reading:
+        """Preprocess, split into words and sentences, and cut words into subwords."""
+        every = words(document.text, self.preprocessing)
+        kept = [word for word in every if word.form]
+        whole = self._encode([word.form for word in kept])
+        subwords = [ids[:_WORD_LIMIT] for ids in whole]
+        shortened = sum(len(ids) > _WORD_LIMIT for ids in whole)
+        return Reading(
+            document, kept, sentences(document.text, kept), subwords, len(every) - len(kept), shortened
+        )
+
+    def text_pass(self, reading: Reading) -> list[Instance]:
+        """The windows of a document, each word owned by one."""
+        found = []
+        for window in windows(reading.sentences, reading.lengths, self.length - 2, self.context):
+            ids, places = [self._first], []
+            for word in range(window.start, window.end):
+                places.append(len(ids))
+                ids.extend(reading.subwords[word])
+            ids.append(self._last)
+            owned = range(window.first, window.last)
+            positions = places[window.first - window.start : window.last - window.start]
+            found.append(Instance(reading, owned, ids, [0] * len(ids), positions))
+        return found
+
+    def argument_pass(self, reading: Reading, trigger: Mention) -> Instance | None:
+        """The window around a trigger, primed with the trigger and its type's gloss.
+
+        ``None`` where the trigger covers no word that can be read.
+        """
+        covered = bio.covering(reading.words, trigger)
+        if not covered:
+            return None
+        gloss = self._glosses[trigger.label]
+        prime = [i for word in covered for i in reading.subwords[word]][:_WORD_LIMIT] + list(gloss)
+        room = self.argument_length - 2 - len(self._between) - len(prime) - len(self._markers)
+        seen = centred(covered.start, covered.stop, reading.lengths, room)
+        ids, types, positions = [self._first], [0], []
+        for word in seen:
+            inside = word in covered
+            if self._markers and word == covered.start:
+                ids.append(self._markers[0])
+                types.append(0)
+            positions.append(len(ids))
+            ids.extend(reading.subwords[word])
+            types.extend([int(inside and self.segments)] * len(reading.subwords[word]))
+            if self._markers and word == covered.stop - 1:
+                ids.append(self._markers[1])
+                types.append(0)
+        second = [*self._between, *prime, self._last]
+        ids.extend(second)
+        types.extend([0] * len(self._between) + [int(self.segments)] * (len(second) - len(self._between)))
+        return Instance(reading, seen, ids, types, positions, trigger)
+
+    def instances(self, reading: Reading) -> list[Instance]:
+        """Everything that is learned from a document: its windows, and one input for each gold trigger."""
+        found = self.text_pass(reading)
+        if ARGUMENTS in self.heads:
+            triggers = dict.fromkeys(event.trigger for event in reading.document.events or ())
+            primed = (self.argument_pass(reading, trigger) for trigger in triggers)
+            found.extend(instance for instance in primed if instance is not None)
+        return found
+
+    def targets(self, instance: Instance) -> dict[str, list[int]]:
+        """Label numbers of the instance's words, one list for each head."""
+        reading = instance.reading
+        document = reading.document
+        seen = reading.words[instance.words.start : instance.words.stop]
+        layers: dict[str, Iterable[Mention] | None] = dict.fromkeys(HEADS)
+        if instance.trigger is None:
+            layers[ENTITIES] = document.entities
+            layers[TRIGGERS] = None if document.events is None else [e.trigger for e in document.events]
+        else:
+            layers[ARGUMENTS] = [
+                argument
+                for event in document.events or ()
+                if event.trigger == instance.trigger
+                for argument in event.arguments
+            ]
+        result = {}
+        for head in self.heads:
+            mentions = layers[head]
+            if head == CLITICS:
+                result[head] = self._clitics(document, seen)
+            elif mentions is None:
+                result[head] = [IGNORE] * len(seen)
+            else:
+                result[head] = bio.encode(seen, mentions, self.labels(head))
+        return result
+
+    def admitted(self, instances: Sequence[Instance]) -> NDArray[np.bool_]:
+        """(instances, tags) of the argument head: O and the tags of the roles that each event type has."""
+        roles = self.ontology.roles
+        result = np.ones((len(instances), 1 + 2 * len(roles)), dtype=np.bool_)
+        for row, instance in enumerate(instances):
+            admits = self.ontology.events[instance.trigger.label].roles if instance.trigger else ()
+            for number, role in enumerate(roles):
+                result[row, 1 + 2 * number : 3 + 2 * number] = role in admits
+        return result
+
+    def mentions(
+        self, head: str, instances: Sequence[Instance], logits: Sequence[Mapping[str, Floats]]
+    ) -> list[list[Mention]]:
+        """Decode one head. ``logits[i][head]``: (words, tags) of instance i, calibrated."""
+        if not instances:
+            return []
+        lengths = [len(instance.words) for instance in instances]
+        padded = np.zeros((len(instances), max(lengths), logits[0][head].shape[1]), dtype=np.float32)
+        for row, scores in enumerate(logits):
+            padded[row, : lengths[row]] = scores[head]
+        admitted = self.admitted(instances) if head == ARGUMENTS else None
+        found = bio.decode(padded, lengths, admitted)
+        return [
+            [self._mention(head, instance, span, scores) for span in spans]
+            for instance, spans, scores in zip(instances, found, logits, strict=True)
+        ]
+
+    def _mention(self, head: str, instance: Instance, span: bio.Span, logits: Mapping[str, Floats]) -> Mention:
+        text = instance.reading.document.text
+        first = instance.reading.words[instance.words[span.first]]
+        last = instance.reading.words[instance.words[span.last]]
+        start, end = first.start, last.end
+        if CLITICS in logits:
+            start = _behind(text, first, int(logits[CLITICS][span.first].argmax())) or start
+        while start < end - 1 and unicodedata.category(text[start]) == "Cf":  # bidi marks
+            start += 1
+        while end > start + 1 and unicodedata.category(text[end - 1]) == "Cf":
+            end -= 1
+        return Mention(start, end, self.labels(head)[span.label], span.score)
+
+    def _clitics(self, document: Document, seen: Sequence[Word]) -> list[int]:
+        """Letters between a word's start and the mention that begins in it; IGNORE where none begins."""
+        result = [IGNORE] * len(seen)
+        for mention in document.mentions():
+            covered = bio.covering(seen, mention)
+            if not covered or mention.start < seen[covered.start].start:
+                continue
+            word = seen[covered.start]
+            for letters in range(MAX_CLITICS + 1):
+                if _behind(document.text, word, letters) == mention.start:
+                    result[covered.start] = letters
+                    break
+        return result
+
+    def _encode(self, forms: Sequence[str]) -> list[tuple[int, ...]]:
+        """Subword ids of each word form, at least one (the unknown token)."""
+        missing = list({form for form in forms if form not in self._cache})
+        if len(self._cache) + len(missing) > _CACHE_LIMIT:
+            self._cache.clear()
+            missing = list(set(forms))
+        if missing:
+            encoded = self.tokenizer(missing, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            for form, ids in zip(missing, encoded, strict=True):
+                self._cache[form] = tuple(ids) or (self._unknown,)
+        return [self._cache[form] for form in forms]
+
+
+def recovered(reader: Reader, reading: Reading) -> Document:
+    """The document that perfect heads would predict: gold, through windows and tags, and back.
+
+    What differs from gold is what the model could never produce, whatever it learns.
+    """
+
+    def perfect(instances: Sequence[Instance]) -> list[dict[str, Floats]]:
+        sizes, result = reader.sizes(), []
+        for instance in instances:
+            targets = reader.targets(instance)
+            result.append({
+                head: np.eye(sizes[head], dtype=np.float32)[np.maximum(targets[head], 0)] * 50.0 for head in targets
+            })
+        return result
+
+    text = reader.text_pass(reading)
+    document, logits = reading.document, perfect(text)
+    entities, events = document.entities, document.events
+    if entities is not None and ENTITIES in reader.heads:
+        entities = tuple(m for found in reader.mentions(ENTITIES, text, logits) for m in found)
+    if events is not None and TRIGGERS in reader.heads:
+        triggers = [m for found in reader.mentions(TRIGGERS, text, logits) for m in found]
+        primed: list[Instance] = []
+        if ARGUMENTS in reader.heads:
+            passes = (reader.argument_pass(reading, trigger) for trigger in triggers)
+            primed = [instance for instance in passes if instance is not None]
+        found = reader.mentions(ARGUMENTS, primed, perfect(primed)) if primed else [[] for _ in triggers]
+        events = tuple(Event(t, tuple(arguments)) for t, arguments in zip(triggers, found, strict=True))
+    return Document(document.id, document.text, entities, events, document.meta)
+
+
+def _behind(text: str, word: Word, letters: int) -> int | None:
+    """Where a mention starts that has this many clitic letters before it; ``None`` where nothing of the word is left."""
+    try:
+        offset = clitic_offset(text, word.start, letters)
+    except ValueError:
+        return None
+    return offset if offset < word.end else None
+
+
+def _one_of(*ids: int | None) -> int:
+    for value in ids:
+        if value is not None:
+            return value
+    raise ValueError("the tokenizer has neither of the special tokens that open and close an input")

@@ -1,0 +1,1 @@
+"""Outside formats: one module each, with a ``read`` and, where it makes sense, a ``write``."""

@@ -1,0 +1,67 @@
+"""One encoder, one linear head for each layer of annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from khabar.features import IGNORE
+
+__all__ = ["Model"]
+
+
+class Model(nn.Module):
+    """An encoder whose hidden states at the first subword of each word feed linear heads.
+
+    Args:
+        encoder: any model of `transformers.AutoModel` that returns hidden states (batch, subwords, width).
+        heads: outputs of each head by name.
+        dropout: applied to the hidden states before the heads.
+    """
+
+    def __init__(self, encoder: nn.Module, heads: Mapping[str, int], dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        config: Any = encoder.config
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict({name: nn.Linear(config.hidden_size, size) for name, size in heads.items()})
+        for head in self.heads.values():
+            nn.init.normal_(head.weight, std=config.initializer_range)
+            nn.init.zeros_(head.bias)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        positions: Tensor,
+        token_type_ids: Tensor | None = None,
+        labels: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """Read a batch.
+
+        Args:
+            input_ids, attention_mask, token_type_ids: (batch, subwords).
+            positions: (batch, words), the first subword of each word; 0 in padding.
+            labels: (batch, words) for each head, `IGNORE` where there is nothing to learn.
+
+        Returns:
+            ``logits``, (batch, words, tags) for each head; with labels also ``loss``, the sum over heads of
+            the mean cross-entropy over labelled words (0 for a head that the batch says nothing about).
+        """
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        first = hidden.gather(1, positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        first = self.dropout(first)
+        logits = {name: head(first) for name, head in self.heads.items()}
+        if labels is None:
+            return {"logits": logits}
+        losses = []
+        for name, scores in logits.items():
+            total = nn.functional.cross_entropy(
+                scores.flatten(0, 1).float(), labels[name].flatten(), ignore_index=IGNORE, reduction="sum"
+            )
+            losses.append(total / (labels[name] != IGNORE).sum().clamp(min=1))
+        return {"loss": torch.stack(losses).sum(), "logits": logits}

@@ -1,0 +1,360 @@
+"""Ontology + tokenizer + model: what labels documents, and the folder it lives in."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+
+from khabar.document import Document, Event, Mention
+from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
+from khabar.model import Model
+from khabar.ontology import Ontology
+
+__all__ = ["COMPACT", "Collator", "ModelError", "Tagger"]
+
+COMPACT = Path(__file__).parent / "compact"
+FORMAT = 1  # of the contract; a folder of another format is refused
+CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"
+_READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
+
+
+class ModelError(RuntimeError):
+    """An encoder or model folder that cannot be used, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Pads instances to the longest of the batch."""
+
+    reader: Reader
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Features as `Tagger.features` makes them -> tensors (batch, subwords) and (batch, words)."""
+
+        def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+            result = torch.full((len(rows), max(1, *map(len, rows))), value)
+            for index, row in enumerate(rows):
+                result[index, : len(row)] = torch.as_tensor(row)
+            return result
+
+        ids = [feature["input_ids"] for feature in features]
+        batch: dict[str, Any] = {
+            "input_ids": pad(ids, self.reader.tokenizer.pad_token_id or 0),
+            "attention_mask": pad([[1] * len(row) for row in ids], 0),
+            "positions": pad([feature["positions"] for feature in features], 0),
+        }
+        if self.reader.segments:
+            batch["token_type_ids"] = pad([feature["token_type_ids"] for feature in features], 0)
+        if "labels" in features[0]:
+            heads = features[0]["labels"]
+            batch["labels"] = {head: pad([f["labels"][head] for f in features], IGNORE) for head in heads}
+        return batch
+
+
+@dataclass
+class Tagger:
+    """Finds entities, events and arguments.
+
+    ``temperatures`` divide the logits of each head before decoding: calibration (Guo et al. 2017).
+    ``meta`` is passed through the folder (what it was trained on, scores).
+    """
+
+    reader: Reader
+    model: Model
+    temperatures: dict[str, float] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, encoder: str, ontology: Ontology, heads: Sequence[str], **settings: Any) -> Tagger:
+        """A tagger with untrained heads on a pretrained encoder.
+
+        Args:
+            encoder: ``compact`` (ships with the package), a folder, or a name on the model hub.
+            ontology, heads: what to label.
+            settings: of `khabar.features.Reader`.
+
+        Raises `ModelError` where the encoder cannot be had.
+        """
+        folder = locate(encoder)
+        config = AutoConfig.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if not tokenizer.is_fast:
+            raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
+        network = AutoModel.from_pretrained(folder, dtype=torch.float32, **_without_pooler(config))
+        segments = getattr(config, "type_vocab_size", 0) > 1
+        if not segments and ARGUMENTS in heads:
+            tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS)})
+            network.resize_token_embeddings(len(tokenizer))
+        limit = _positions(config)
+        for name in ("length", "argument_length"):
+            settings[name] = min(settings.get(name, getattr(Reader, name)), limit)
+        reader = Reader(tokenizer, ontology, tuple(heads), segments=segments, **settings)
+        dropout = getattr(config, "hidden_dropout_prob", 0.1)
+        return cls(reader, Model(network, reader.sizes(), dropout))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def features(self, instance: Instance, labels: bool = False) -> dict[str, Any]:
+        """The plain lists that `Collator` pads."""
+        result = {
+            "input_ids": instance.input_ids,
+            "token_type_ids": instance.token_type_ids,
+            "positions": instance.positions,
+        }
+        return {**result, "labels": self.reader.targets(instance)} if labels else result
+
+    def logits(
+        self, instances: Sequence[Instance], batch_tokens: int = 2048, bf16: bool = False
+    ) -> list[dict[str, Floats]]:
+        """Calibrated logits of each instance, (words, tags) for each head.
+
+        Instances are sorted by length into batches of at most ``batch_tokens`` subwords, padding counted.
+        """
+        collate = Collator(self.reader)
+        result: list[dict[str, Floats]] = [{} for _ in instances]
+        order = sorted(range(len(instances)), key=lambda index: len(instances[index].input_ids))
+        device = self.device
+        autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+        self.model.eval()
+        with torch.inference_mode(), autocast:
+            for rows in _batches(order, [len(instance.input_ids) for instance in instances], batch_tokens):
+                batch = collate([self.features(instances[row]) for row in rows])
+                output = self.model(**{name: tensor.to(device) for name, tensor in batch.items()})["logits"]
+                for head, scores in output.items():
+                    values = (scores.float() / self.temperatures.get(head, 1.0)).cpu().numpy()
+                    for place, row in enumerate(rows):
+                        result[row][head] = values[place, : len(instances[row].words)]
+        return result
+
+    def tag(
+        self,
+        documents: Iterable[Document],
+        gold_triggers: bool = False,
+        batch_tokens: int = 2048,
+        bf16: bool = False,
+        chunk: int = 64,
+    ) -> Iterator[Document]:
+        """Label documents, in order, with the layers this model answers; other layers become ``None``.
+
+        With ``gold_triggers`` the triggers of each document's own events are kept and only their
+        arguments are found. Documents are read in chunks, whose windows are batched together.
+        """
+        pending = iter(documents)
+        while group := list(islice(pending, chunk)):
+            yield from self._tag(group, gold_triggers, {"batch_tokens": batch_tokens, "bf16": bf16})
+
+    def _tag(self, group: Sequence[Document], gold_triggers: bool, run: Mapping[str, Any]) -> Iterator[Document]:
+        reader = self.reader
+        readings = [reader.read(document) for document in group]
+        windows = [reader.text_pass(reading) for reading in readings]
+        flat = [instance for instances in windows for instance in instances]
+        logits = self.logits(flat, **run)
+        entities = self._by_document(ENTITIES, windows, flat, logits)
+        triggers = self._by_document(TRIGGERS, windows, flat, logits)
+        if gold_triggers:
+            triggers = [list(dict.fromkeys(e.trigger for e in d.events or ())) for d in group]
+        events: list[list[Event]] | None = None
+        if triggers is not None:
+            events = [[] for _ in group]
+            primed: list[tuple[int, Mention, Instance | None]] = []
+            for index, (reading, found) in enumerate(zip(readings, triggers, strict=True)):
+                for trigger in found:
+                    answers = ARGUMENTS in reader.heads
+                    primed.append((index, trigger, reader.argument_pass(reading, trigger) if answers else None))
+            inputs = [instance for _, _, instance in primed if instance is not None]
+            arguments = iter(reader.mentions(ARGUMENTS, inputs, self.logits(inputs, **run)) if inputs else [])
+            for index, trigger, instance in primed:
+                events[index].append(Event(trigger, () if instance is None else tuple(next(arguments))))
+        for index, document in enumerate(group):
+            yield replace(
+                document,
+                entities=None if entities is None else tuple(entities[index]),
+                events=None if events is None else tuple(events[index]),
+            )
+
+    def _by_document(
+        self,
+        head: str,
+        windows: Sequence[Sequence[Instance]],
+        flat: Sequence[Instance],
+        logits: Sequence[Mapping[str, Floats]],
+    ) -> list[list[Mention]] | None:
+        if head not in self.reader.heads:
+            return None
+        found = iter(self.reader.mentions(head, flat, logits))
+        return [[mention for _ in instances for mention in next(found)] for instances in windows]
+
+    def save(self, folder: Path) -> None:
+        """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            config: Any = self.model.encoder.config
+            config.save_pretrained(staging)
+            self.reader.tokenizer.save_pretrained(staging)
+            weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+            save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
+            contract = {
+                "format": FORMAT,
+                "heads": self.reader.sizes(),
+                "ontology": self.reader.ontology.to_json(),
+                "reader": {name: getattr(self.reader, name) for name in _READER_SETTINGS},
+                "vocabulary": len(self.reader.tokenizer),
+                "dropout": self.model.dropout.p,
+                "temperatures": self.temperatures,
+                "meta": self.meta,
+            }
+            text = json.dumps(contract, ensure_ascii=False, indent=2)
+            (staging / CONTRACT).write_text(text + "\n", encoding="utf-8")
+            os.chmod(staging, 0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "auto") -> Tagger:
+        """Read a model folder. Raises `ModelError` with the reason where its parts do not fit each other."""
+        contract = _contract(folder)
+        try:
+            ontology = Ontology.from_json(**contract["ontology"])
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            reader = Reader(tokenizer, ontology, tuple(contract["heads"]), **contract["reader"])
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
+        if reader.sizes() != contract["heads"]:
+            raise ModelError(f"{folder}: heads {contract['heads']}, but its ontology needs {reader.sizes()}")
+        if len(tokenizer) != contract["vocabulary"]:
+            raise ModelError(
+                f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {contract['vocabulary']}"
+            )
+        config = AutoConfig.from_pretrained(folder)
+        network = AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(config))
+        model = Model(network, contract["heads"], contract["dropout"])
+        try:
+            model.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
+        tagger = cls(reader, model.eval(), contract["temperatures"], contract["meta"])
+        model.to(pick_device(device))
+        return tagger
+
+
+def pick_device(device: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises `ModelError` where the device asked for is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r}: no CUDA device is available; use device=cpu")
+    return torch.device(device)
+
+
+def locate(encoder: str) -> str:
+    """What `from_pretrained` should read: the embedded encoder, a folder, or a hub name that can be had.
+
+    The hub is asked once, with a short time limit, so that a machine without network fails at once.
+    """
+    if encoder == "compact":
+        return str(COMPACT)
+    if Path(encoder).exists():
+        return encoder
+    try:
+        AutoConfig.from_pretrained(encoder, local_files_only=True)
+        return encoder
+    except (OSError, ValueError):
+        advice = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
+        if encoder.startswith((".", "/", "~")) or encoder.count("/") > 1:
+            raise ModelError(f"encoder {encoder!r}: no such folder. {advice}") from None
+    try:
+        urllib.request.urlopen(f"{constants.ENDPOINT}/{encoder}/resolve/main/config.json", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        raise ModelError(f"encoder {encoder!r}: the model hub answers {error.code} {error.reason}. {advice}") from None
+    except OSError as error:
+        raise ModelError(f"encoder {encoder!r}: the model hub cannot be reached ({error}). {advice}") from None
+    return encoder
+
+
+def _contract(folder: Path) -> dict[str, Any]:
+    path = folder / CONTRACT
+    if not path.is_file():
+        raise ModelError(f"{folder}: no {CONTRACT}: this is not a folder that khabar saved")
+    try:
+        contract: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON: {error}") from None
+    if contract.get("format") != FORMAT:
+        raise ModelError(f"{path}: format {contract.get('format')}, this version of khabar reads format {FORMAT}")
+    needed = {"heads", "ontology", "reader", "vocabulary", "dropout", "temperatures", "meta"}
+    if missing := needed - contract.keys():
+        raise ModelError(f"{path}: lacks {sorted(missing)}")
+    return contract
+
+
+def _without_pooler(config: Any) -> dict[str, bool]:
+    """Arguments that leave out the pooler, which nothing here reads, where the architecture has one."""
+    network = MODEL_MAPPING[type(config)]
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
+
+
+def _positions(config: Any) -> int:
+    """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
+    limit = int(getattr(config, "max_position_embeddings", 512))
+    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Runs of rows, sorted by length, of which the longest times the number stays within the budget."""
+    rows: list[int] = []
+    for row in order:
+        if rows and (len(rows) + 1) * lengths[row] > budget:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def temperature(logits: Sequence[Floats], targets: Sequence[Sequence[int]]) -> float:
+    """The temperature that minimises the negative log-likelihood of labelled words (Guo et al. 2017).
+
+    Args:
+        logits: (words, tags) of each instance; targets: tag numbers of its words, `IGNORE` left out.
+    """
+    scores = np.concatenate([rows for rows in logits] or [np.zeros((0, 1), np.float32)])
+    gold = np.concatenate([np.asarray(row, dtype=np.int64) for row in targets] or [np.zeros(0, np.int64)])
+    kept = gold != IGNORE
+    if not kept.any():
+        return 1.0
+    values, labels = torch.from_numpy(scores[kept]).double(), torch.from_numpy(gold[kept])
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(values / log_temperature.exp(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return float(log_temperature.detach().exp().clamp(0.05, 20.0))

@@ -1,0 +1,317 @@
+"""Fine-tune a tagger with the Hugging Face `Trainer`; everything a run needs to be repeated is in its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tqdm import tqdm
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from khabar.corpus import Corpus
+from khabar.document import DataError, Document
+from khabar.features import Instance, Reader, recovered
+from khabar.formats import lines
+from khabar.metrics import score
+from khabar.ontology import Ontology
+from khabar.tagger import Collator, Tagger, temperature
+
+__all__ = ["bf16_is_native", "train"]
+
+log = logging.getLogger(__name__)
+LIBRARIES = ("khabar", "torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy")
+
+
+def train(
+    model: Callable[..., Tagger],
+    task: Mapping[str, Any],
+    corpus: Corpus,
+    trainer: Callable[..., TrainingArguments],
+    output: Path | str,
+    also: Sequence[Corpus] = (),
+    ontology: Ontology | None = None,
+    seed: int = 1,
+    learning_rate: float = 5e-5,
+    head_learning_rate: float = 5e-4,
+    patience: int = 3,
+    precision: Literal["auto", "float32", "bf16"] = "auto",
+    overwrite: bool = False,
+    record: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train on the ``train`` split, choose the epoch on ``dev``, and write the model folder.
+
+    Args:
+        model: makes a tagger from ``ontology``, ``heads`` and window settings: `Tagger.create` with its encoder.
+        task: ``heads`` and the window settings of `khabar.features.Reader`.
+        corpus: where train and dev come from; without a dev split the last epoch is kept.
+        trainer: makes the `TrainingArguments` from an output folder, the seed and what this function decides.
+        output: the run's folder: checkpoints while it runs, then ``model/``, ``run.json`` and TensorBoard logs.
+        also: further corpora whose train splits are learned in the same run; each document teaches only
+            the layers it is annotated with.
+        ontology: the types to learn; by default the union of the corpora's.
+        head_learning_rate: of the linear heads, which start from nothing.
+        patience: epochs without a better dev score before the run stops.
+        precision: ``auto`` is bf16 where the processor or GPU has units for it.
+        overwrite: begin again where ``output`` holds a run.
+        record: the resolved configuration, kept with the run; a run is resumed only with an equal one.
+
+    Returns the model folder. A finished run is left as it is; an interrupted one resumes from its last checkpoint.
+    Raises `DataError` where ``output`` holds a run of another configuration.
+    """
+    output = Path(output)
+    settings = {"config": record or {}, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
+    folder = output / "model"
+    if _is_finished(output, settings, overwrite):
+        log.info("%s holds this run, finished; overwrite=true trains it again", output)
+        return folder
+
+    set_seed(seed)
+    documents = [document for part in (corpus, *also) for document in part.split("train")]
+    dev = corpus.split("dev") if "dev" in corpus.splits else []
+    ontology = ontology or _union([part.ontology for part in (corpus, *also)])
+    tagger = model(ontology=ontology, **task)
+    instances = _instances(tagger.reader, documents)
+    features = [tagger.features(instance, labels=True) for instance in instances]
+    words = sum(len(instance.words) for instance in instances)
+    subwords = sum(len(instance.input_ids) for instance in instances)
+    log.info(
+        "%d documents, %d inputs an epoch (%d words, %d subwords), %d documents in dev",
+        len(documents), len(instances), words, subwords, len(dev),
+    )
+
+    bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
+    arguments = trainer(
+        output_dir=str(output / "checkpoints"),
+        seed=seed,
+        learning_rate=learning_rate,
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch" if dev else "no",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=bool(dev),
+        metric_for_best_model="eval_f1" if dev else None,
+        greater_is_better=True if dev else None,
+    )
+    optimiser = torch.optim.AdamW(
+        _parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
+    )
+    runner = DocumentTrainer(
+        tagger,
+        dev,
+        model=tagger.model,
+        args=arguments,
+        train_dataset=features,
+        data_collator=Collator(tagger.reader),
+        optimizers=(optimiser, None),
+        callbacks=[EarlyStoppingCallback(patience)] if dev else [],
+    )
+    checkpoint = get_last_checkpoint(arguments.output_dir) if Path(arguments.output_dir).is_dir() else None
+    if checkpoint:
+        log.info("resuming from %s", checkpoint)
+    began = time.perf_counter()
+    runner.train(resume_from_checkpoint=checkpoint)
+    seconds = time.perf_counter() - began
+
+    tagger.temperatures = _calibrate(tagger, dev, bf16)
+    scores = score(dev, tagger.tag(dev, bf16=bf16)).to_json() if dev else {}
+    history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
+    run = {
+        **settings,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "python": platform.python_version(),
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "device": str(tagger.device)},
+        "git": _git_state(),
+        "precision": "bf16" if bf16 else "float32",
+        "train": {"documents": len(documents), "inputs": len(instances), "words": words, "subwords": subwords},
+        "seconds": round(seconds, 1),
+        "epochs": runner.state.epoch,
+        "words_per_second": round(words * (runner.state.epoch or 0) / seconds, 1),
+        "temperatures": tagger.temperatures,
+        "dev": scores,
+        "history": history,
+    }
+    tagger.meta = {"data": settings["data"], "seed": seed, "dev": _headline(scores)}
+    tagger.save(folder)
+    lines.write(folder / "README.md", [_card(run, corpus, also, tagger)])
+    lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
+    shutil.rmtree(arguments.output_dir, ignore_errors=True)
+    log.info("model in %s", folder)
+    return folder
+
+
+class DocumentTrainer(Trainer):
+    """The `Trainer`, with dev scored over documents."""
+
+    def __init__(self, tagger: Tagger, dev: Sequence[Document], **arguments: Any) -> None:
+        self.tagger = tagger
+        self.dev = dev
+        super().__init__(eval_dataset=[{}] if dev else None, **arguments)
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Label dev and score it.
+
+        Overridden because scores are of documents: arguments are found for predicted triggers, in a second
+        pass that a loop over fixed instances does not know.
+        """
+        scores = score(self.dev, self.tagger.tag(self.dev, bf16=bool(self.args.bf16))).headline()
+        values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+        values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
+        self.log(values)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
+        return values
+
+
+def bf16_is_native() -> bool:
+    """Whether bfloat16 arithmetic has units of its own here; emulated, it is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(unit)) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether the run is there already; keeps its settings beside the checkpoints, so that only they resume it."""
+    kept = output / "settings.json"
+    if overwrite and output.exists():
+        shutil.rmtree(output)
+    wanted = json.loads(json.dumps(settings))
+    if kept.is_file():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        if found != wanted:
+            keys = [key for key in wanted["config"] if wanted["config"][key] != found["config"].get(key)]
+            raise DataError(
+                f"{output} holds a run with other {keys or 'data or seed'}; give another output=…, "
+                "or overwrite=true to replace it"
+            )
+        return (output / "run.json").is_file()
+    lines.write(kept, [json.dumps(wanted, ensure_ascii=False, indent=2)])
+    return False
+
+
+def _union(ontologies: Sequence[Ontology]) -> Ontology:
+    """Every type of every ontology; raises `DataError` where two give an event type other roles."""
+    merged = ontologies[0]
+    for other in ontologies[1:]:
+        for name in merged.events.keys() & other.events.keys():
+            if merged.events[name] != other.events[name]:
+                raise DataError(f"ontologies {merged.name!r} and {other.name!r} differ in event type {name!r}")
+        merged = Ontology(
+            f"{merged.name}+{other.name}", {**other.entities, **merged.entities}, {**other.events, **merged.events}
+        )
+    return merged
+
+
+def _instances(reader: Reader, documents: Sequence[Document]) -> list[Instance]:
+    """Read the documents and say what of their gold the model could never produce."""
+    found: list[Instance] = []
+    counts: Counter[str] = Counter()
+    for document in tqdm(documents, desc="reading", unit="document"):
+        reading = reader.read(reader.ontology.check(document))
+        found.extend(reader.instances(reading))
+        gold, best = _units(document, reader), _units(recovered(reader, reading), reader)
+        for layer in gold:
+            counts[f"gold {layer}"] += len(gold[layer])
+            counts[f"{layer} that no tags can express"] += len(gold[layer] - best[layer])
+        counts["words without a readable form"] += reading.unread
+        counts["words too long to be read whole"] += reading.shortened
+    for message, number in counts.items():
+        if number:
+            log.log(logging.INFO if message.startswith("gold") else logging.WARNING, "%s: %d", message, number)
+    if not found:
+        raise DataError("the training split holds no words")
+    return found
+
+
+def _units(document: Document, reader: Reader) -> dict[str, set[Any]]:
+    events = document.events or ()
+    units: dict[str, set[Any]] = {
+        "entities": set(document.entities or ()),
+        "triggers": {event.trigger for event in events},
+        "arguments": {(event.trigger, argument) for event in events for argument in event.arguments},
+    }
+    return {name: found for name, found in units.items() if name in reader.heads}
+
+
+def _parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
+    """Encoder and heads, each with and without weight decay (none on biases and layer norms)."""
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in tagger.model.named_parameters():
+        groups.setdefault((name.startswith("heads."), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}
+        for (head, matrix), found in groups.items()
+    ]
+
+
+def _calibrate(tagger: Tagger, dev: Sequence[Document], bf16: bool) -> dict[str, float]:
+    """One temperature a head, fitted on dev."""
+    if not dev:
+        return {}
+    tagger.temperatures = {}
+    instances = list(chain.from_iterable(tagger.reader.instances(tagger.reader.read(document)) for document in dev))
+    logits = tagger.logits(instances, bf16=bf16)
+    targets = [tagger.reader.targets(instance) for instance in instances]
+    return {
+        head: round(temperature([row[head] for row in logits], [row[head] for row in targets]), 4)
+        for head in tagger.reader.heads
+    }
+
+
+def _git_state() -> dict[str, Any]:
+    """Commit of the working folder and whether it is changed; empty outside a checkout or without git."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
+
+
+def _headline(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Micro F1 of each kind of unit."""
+    return {name: round(value["micro"]["f1"], 4) for name, value in scores.items() if "micro" in value}
+
+
+def _card(run: Mapping[str, Any], corpus: Corpus, also: Sequence[Corpus], tagger: Tagger) -> str:
+    """The model card."""
+    reader = tagger.reader
+    scores = "\n".join(f"| {name} | {value:.3f} |" for name, value in _headline(run["dev"]).items())
+    corpora = "\n".join(f"- {part.name}, content hash `{part.hash[:16]}`" for part in (corpus, *also))
+    return f"""# {reader.ontology.name}: {", ".join(reader.heads)}
+
+A khabar model: label articles with `python -m khabar.predict PATH --model FOLDER --output FILE.jsonl`.
+
+Trained on
+{corpora}
+
+{run["train"]["documents"]} documents, {run["train"]["words"]} words an epoch, {run["epochs"]:g} epochs, seed {run["seed"]},
+{run["precision"]}, {run["seconds"]:.0f} s on {run["machine"]["device"]} ({run["words_per_second"]:g} words/s, evaluation on dev included).
+Preprocessing `{reader.preprocessing}`, windows of {reader.length} subwords.
+
+Micro F1 on dev, on which the epoch was chosen (strict spans; arguments of predicted triggers):
+
+| unit | F1 |
+|---|---|
+{scores}
+
+The folder of the run holds the configuration, data hashes, library versions and the history (`run.json`).
+Dev scores are optimistic: the checkpoint was chosen on them. Score a test split with `scripts/evaluate.py`."""
