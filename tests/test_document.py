@@ -154,11 +154,7 @@ def test_text_that_cannot_be_written_is_refused() -> None:
             r"document 'GPE': unknown keys \['argument'\] of an event",
         ),
         (
-            {
-                "events": [
-                    {"trigger": {"start": 0, "end": 3, "type": "T"}, "arguments": [{"start": 0, "end": 1}]}
-                ]
-            },
+            {"events": [{"trigger": {"start": 0, "end": 3, "type": "T"}, "arguments": [{"start": 0, "end": 1}]}]},
             "document 'GPE': expected a mention .* a string role",
         ),
     ],

@@ -39,9 +39,7 @@ def save(path: Path, content: str | bytes) -> Path:
 # --- lines -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "pack"), [("a.txt", bytes), ("a.txt.gz", gzip.compress), ("a.txt.xz", lzma.compress)]
-)
+@pytest.mark.parametrize(("name", "pack"), [("a.txt", bytes), ("a.txt.gz", gzip.compress), ("a.txt.xz", lzma.compress)])
 def test_files_are_unpacked(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     path = save(tmp_path / name, pack("\ufeffخبر\r\n\u2028\n\nآخر".encode()))
     assert list(lines.read(path)) == [(1, "خبر"), (2, "\u2028"), (3, ""), (4, "آخر")]
@@ -89,9 +87,7 @@ def random_documents(draw: st.DrawFn) -> Document:
     places = st.integers(0, len(content))
     cuts = sorted(draw(st.sets(places, max_size=8)))
     entities = tuple(Mention(a, b, draw(TEXTS)) for a, b in zip(cuts[::2], cuts[1::2], strict=False))
-    mentions = (
-        st.lists(st.sets(places, min_size=2, max_size=2).map(sorted), max_size=4) if content else st.just([])
-    )
+    mentions = st.lists(st.sets(places, min_size=2, max_size=2).map(sorted), max_size=4) if content else st.just([])
     events = tuple(Event(Mention(a, b, "Attack"), entities) for a, b in draw(mentions))
     return Document(
         id=draw(TEXTS),
@@ -103,9 +99,7 @@ def random_documents(draw: st.DrawFn) -> Document:
 
 
 @given(documents=st.lists(random_documents(), unique_by=lambda document: document.id, max_size=4))
-def test_jsonl_gives_back_what_it_wrote(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[Document]
-) -> None:
+def test_jsonl_gives_back_what_it_wrote(tmp_path_factory: pytest.TempPathFactory, documents: list[Document]) -> None:
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
     jsonl.write(path, documents)
     assert list(jsonl.read(path)) == documents
@@ -149,9 +143,7 @@ def test_jsonl_errors_name_file_line_and_id(tmp_path: Path, line: str, message: 
         ([Document("أ", "", meta={"x": "\udc00"})], "document 'أ' cannot be written as JSON"),
     ],
 )
-def test_jsonl_refuses_what_it_could_not_read_back(
-    tmp_path: Path, documents: list[Document], message: str
-) -> None:
+def test_jsonl_refuses_what_it_could_not_read_back(tmp_path: Path, documents: list[Document], message: str) -> None:
     with pytest.raises(DataError, match=message):
         jsonl.write(tmp_path / "a.jsonl", documents)
     assert not list(tmp_path.iterdir())
@@ -205,9 +197,7 @@ def test_conll_makes_a_document_of_tokens_and_tags(tmp_path: Path) -> None:
 
 
 def test_conll_joins_sentences_and_keeps_to_document_boundaries(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "a.txt", f"-DOCSTART- O\n\n{COLUMNS}\n{COLUMNS}\n\n{COLUMNS}-DOCSTART- O\n\n{COLUMNS}\n"
-    )
+    path = save(tmp_path / "a.txt", f"-DOCSTART- O\n\n{COLUMNS}\n{COLUMNS}\n\n{COLUMNS}-DOCSTART- O\n\n{COLUMNS}\n")
     documents = list(conll.read(path, sentences_per_document=2, id_prefix="d"))
     assert [d.id for d in documents] == ["d-0001", "d-0002", "d-0003"]
     assert [d.text.count("\n") for d in documents] == [1, 0, 0]
@@ -249,9 +239,7 @@ def test_conll_counts_whatever_it_repairs_or_drops(tmp_path: Path) -> None:
         ("في O\n", {"separator": "\t"}, r"a\.txt: line 1: expected at least 2 columns, got 1"),
     ],
 )
-def test_conll_errors_name_file_and_line(
-    tmp_path: Path, content: str, options: dict[str, Any], message: str
-) -> None:
+def test_conll_errors_name_file_and_line(tmp_path: Path, content: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         list(conll.read(save(tmp_path / "a.txt", content), **options))
 
@@ -275,12 +263,8 @@ def test_conll_gives_back_what_it_wrote(
 
 
 def test_conll_refuses_mentions_inside_tokens_or_moves_and_counts_them(tmp_path: Path) -> None:
-    document = Document(
-        "أ", "ببيروت ودمشق.  ", (Mention(1, 6, "LOC"), Mention(8, 10, "LOC"), Mention(10, 12, "X"))
-    )
-    with pytest.raises(
-        DataError, match=r"document 'أ': LOC 1\.\.6 'بيروت' does not stand at the edges of tokens"
-    ):
+    document = Document("أ", "ببيروت ودمشق.  ", (Mention(1, 6, "LOC"), Mention(8, 10, "LOC"), Mention(10, 12, "X")))
+    with pytest.raises(DataError, match=r"document 'أ': LOC 1\.\.6 'بيروت' does not stand at the edges of tokens"):
         conll.write(tmp_path / "a.txt", [document])
     report: Counter[str] = Counter()
     conll.write(tmp_path / "a.txt", [document], move_to_tokens=True, report=report)
@@ -421,9 +405,7 @@ def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", info)
-    with pytest.raises(
-        DataError, match=r"some/set: .*cannot be reached .*not known.*save_to_disk.*HF_HUB_OFFLINE=1"
-    ):
+    with pytest.raises(DataError, match=r"some/set: .*cannot be reached .*not known.*save_to_disk.*HF_HUB_OFFLINE=1"):
         huggingface.read("some/set")
     assert asked == [("some/set", 5.0)]
 
@@ -479,8 +461,5 @@ def test_published_corpora_have_their_published_numbers(
     assert sum(len(document.entities or ()) for document in documents) == entities
     assert report["orphan I- tag repaired"] == orphans
     for document in documents:
-        edges = [
-            (document.text[m.start - 1 : m.start], document.text[m.end : m.end + 1])
-            for m in document.mentions()
-        ]
+        edges = [(document.text[m.start - 1 : m.start], document.text[m.end : m.end + 1]) for m in document.mentions()]
         assert all(before in ("", " ") and after in ("", " ") for before, after in edges)

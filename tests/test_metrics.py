@@ -217,9 +217,7 @@ def test_the_probability_of_a_mention_is_no_part_of_it() -> None:
         ([GOLD], [replace(GOLD, text=TEXT + "م")], "'خبر': gold and predicted text differ"),
     ],
 )
-def test_documents_that_do_not_pair_up_are_named(
-    gold: list[Document], predicted: list[Document], message: str
-) -> None:
+def test_documents_that_do_not_pair_up_are_named(gold: list[Document], predicted: list[Document], message: str) -> None:
     with pytest.raises(DataError, match=message):
         score(gold, predicted)
 
@@ -245,9 +243,7 @@ def rendered(report: list[Table]) -> str:
 
 def test_tables_show_every_layer_type_and_role() -> None:
     label = replace(GOLD, entities=(mention("بغداد", "[red]"),))  # no console markup
-    text = rendered(tables(score([GOLD], [GOLD]))) + rendered(
-        tables(score([label], [replace(label, entities=())]))
-    )
+    text = rendered(tables(score([GOLD], [GOLD]))) + rendered(tables(score([label], [replace(label, entities=())])))
     for expected in (
         "Entities (%)",
         "Triggers (%)",
@@ -297,9 +293,7 @@ def apart(found: list[Mention]) -> tuple[Mention, ...]:
 
 
 any_event = st.builds(Event, mentions("TU"), st.lists(mentions("RS"), max_size=3).map(tuple))
-layers = st.tuples(
-    st.lists(mentions("AB"), max_size=4).map(apart), st.lists(any_event, max_size=3).map(tuple)
-)
+layers = st.tuples(st.lists(mentions("AB"), max_size=4).map(apart), st.lists(any_event, max_size=3).map(tuple))
 
 
 def document(number: int, layers: tuple[Any, Any]) -> Document:
@@ -396,8 +390,6 @@ def test_tag_scores_are_plain_numbers_without_warnings() -> None:
         ([[""]], [["O"]], "'' is no IOB2 tag"),
     ],
 )
-def test_tags_that_cannot_be_scored_are_named(
-    gold: list[list[str]], predicted: list[list[str]], message: str
-) -> None:
+def test_tags_that_cannot_be_scored_are_named(gold: list[list[str]], predicted: list[list[str]], message: str) -> None:
     with pytest.raises(DataError, match=message):
         tag_scores(gold, predicted)

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -123,7 +124,7 @@ def _pieces(match: re.Match[str], replacement: Replacement) -> Sequence[str | Sp
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`form`: what the encoder reads, maybe nothing; `start`, `end`: half-open code points into the raw text."""
+    """`form`: what the encoder reads, maybe nothing; `start`, `end`: code points into the raw text."""
 
     form: str
     start: int
@@ -195,7 +196,7 @@ _TASHKEEL = _rule("[\u064b-\u0652]+", "")
 _TATWEEL = _rule("\u0640+", "")
 _REPEATED = _rule(r"([^\d\s])(\1)\1+", r"\1\2")
 
-# What is written as one word with a dot and a short lower-case ending; one character after :// may be anything.
+# A dot and a short lower-case ending inside a word; the character after :// may be anything, even a space.
 _ADDRESS = rf"(?:https?://.)?(?:www\.)?[{_HOST}]{{2,256}}\.[a-z]{{2,6}}\b[{_HOST}?&/]*"
 _ADDRESS_CUE = r"\.[a-z]{2}"
 
@@ -255,8 +256,13 @@ _FIRST_GENERATION = (
 _UNTOUCHED = (_rule(r"[^\w\s\u0640-\u0652]|_", _punctuation),)
 
 # Segments that are clitics; what is in both lists is read as a prefix where its place leaves a choice.
-_PREFIXES = frozenset("ال و ف ب ك ل لل س".split())
-_SUFFIXES = frozenset("ه ها ك ي هما كما نا كم هم هن كن ا ان ين ون وا ات ت ن ة".split())
+_PREFIXES = frozenset(("ال", "و", "ف", "ب", "ك", "ل", "لل", "س"))
+_SUFFIXES = frozenset(
+    (
+        *("ه", "ها", "ك", "ي", "هما", "كما", "نا", "كم", "هم", "هن", "كن"),
+        *("ا", "ان", "ين", "ون", "وا", "ات", "ت", "ن", "ة"),
+    )
+)
 
 
 def _first_generation_clitics(segments: Sequence[str]) -> list[str]:
@@ -268,14 +274,12 @@ def _first_generation_clitics(segments: Sequence[str]) -> list[str]:
 
 def _second_generation_clitics(segments: Sequence[str]) -> list[str]:
     """The last segment is no prefix, and kaf is one only where nothing but prefixes stands before it."""
+    if len(segments) == 1:
+        return list(segments)
     tokens: list[str] = []
     for place, segment in enumerate(segments, 1):
-        prefix = segment in _PREFIXES and place < len(segments)
-        if segment == "ك" and tokens and not tokens[-1].endswith("+"):
-            prefix = False
-        if len(segments) == 1:
-            tokens.append(segment)
-        elif prefix:
+        suffix_kaf = segment == "ك" and tokens and not tokens[-1].endswith("+")
+        if segment in _PREFIXES and place < len(segments) and not suffix_kaf:
             tokens.append(f"{segment}+")
         else:
             tokens.append(f"+{segment}" if segment in _SUFFIXES else segment)
@@ -288,13 +292,13 @@ def _farasa_process() -> Callable[[str], str]:
     if shutil.which("java") is None:
         raise FarasaUnavailable(f"{needed}: install Java 8 or newer and put `java` on the PATH")
     try:
-        from farasa.segmenter import FarasaSegmenter
+        farasa = import_module("farasa.segmenter").FarasaSegmenter
     except ImportError as error:
         raise FarasaUnavailable(f"{needed}: pip install khabar[farasa]") from error
-    jar = FarasaSegmenter.bin_dir / "lib" / "FarasaSegmenterJar.jar"
+    jar = farasa.bin_dir / "lib" / "FarasaSegmenterJar.jar"
     try:
         # farasapy fetches its jars here, and only logs it where it cannot. Its cache is a file for each line.
-        segmenter = FarasaSegmenter(interactive=True, cache=False)
+        segmenter = farasa(interactive=True, cache=False)
     except Exception as error:  # farasapy raises bare Exceptions
         raise FarasaUnavailable(f"{needed}: farasapy does not start ({error}); it runs {jar}") from error
     if not jar.is_file():
@@ -323,7 +327,7 @@ def _scheme(preprocessing: str | Preprocessing) -> Preprocessing:
     if isinstance(preprocessing, Preprocessing):
         return preprocessing
     if preprocessing not in PREPROCESSING:
-        raise ValueError(f"unknown preprocessing {preprocessing!r}: expected one of {', '.join(PREPROCESSING)}")
+        raise ValueError(f"preprocessing is {preprocessing!r}, expected one of {', '.join(PREPROCESSING)}")
     return PREPROCESSING[preprocessing]
 
 
@@ -366,6 +370,7 @@ def words(raw: str, preprocessing: str | Preprocessing = "arabertv02") -> list[W
     Raises:
         ValueError: the name is unknown, or the segmenter changed more than it divided.
         FarasaUnavailable: the text has to be segmented, and Farasa cannot run here.
+
     """
     scheme = _scheme(preprocessing)
     aligned = _apply(raw, scheme.rules)
@@ -403,6 +408,7 @@ def _is_written_in_word(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character)[0] in "LMN"
 
 
+_LAMS = re.compile("ل(?:ا?ل)+")
 _LINE = 128  # words that Farasa is given at a time: farasapy warns of long lines
 
 
@@ -430,9 +436,9 @@ def _segmented(
 
 
 def _letters(text: str) -> str:
-    """What segmentation leaves alone: it marks boundaries, restores the alef of للعراق, may drop diacritics."""
+    """What segmentation leaves alone: it writes للعراق as ل+ال+عراق and للغة as ل+ال+لغة, and may drop marks."""
     letters = "".join(c for c in text if c not in "+ " and unicodedata.category(c) != "Mn")
-    return letters.replace("لال", "لل").replace("للل", "لل")
+    return _LAMS.sub("لل", letters)
 
 
 def _parts(before: str, token: str, clitics: Callable[[Sequence[str]], list[str]]) -> list[str]:
@@ -474,7 +480,7 @@ def _ends_sentence(raw: str, words: Sequence[Word], i: int) -> bool:
     if mark != ".":
         return mark in _TERMINAL
     before, after = raw[max(word.end - 2, 0)], raw[word.end : word.end + 1]
-    if after.isascii() and after.isalpha() or before.isdigit() and after.isdigit():
+    if (after.isascii() and after.isalpha()) or (before.isdigit() and after.isdigit()):
         return False
     glued = raw[words[i - 1].start : word.start] if i and words[i - 1].end == word.start else ""
     spelt = [character for character in glued if character.isalnum() and character != "\u0640"]

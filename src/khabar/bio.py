@@ -84,9 +84,10 @@ def decode(
 
     A span's score is its probability in the distribution over valid tag sequences, summed over every
     sequence that contains exactly this span (forward-backward; Rabiner 1989).
+
     """
     scores = logits.astype(np.float64)
-    batch, width, count = scores.shape
+    batch, width = scores.shape[:2]
     if width == 0:
         return [[] for _ in range(batch)]
     if admitted is not None:

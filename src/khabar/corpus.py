@@ -78,9 +78,7 @@ class Corpus:
         except FileNotFoundError:
             raise DataError(f"{file}: the manifest has this split, but the file is missing") from None
         if found != (expected := self.manifest["splits"][name]["sha256"]):
-            raise DataError(
-                f"{file}: changed since it was prepared (sha256 {found[:12]}…, expected {expected[:12]}…)"
-            )
+            raise DataError(f"{file}: changed since it was prepared (sha256 {found[:12]}…, expected {expected[:12]}…)")
         return list(jsonl.read(file))
 
 

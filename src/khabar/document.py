@@ -34,9 +34,7 @@ class Mention:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
-            raise DataError(
-                f"mention {self.label!r}: expected 0 <= start < end, got {self.start}..{self.end}"
-            )
+            raise DataError(f"mention {self.label!r}: expected 0 <= start < end, got {self.start}..{self.end}")
 
     def to_json(self, key: str) -> dict[str, Any]:
         """The mention as JSON, its label under ``key`` (``type`` or ``role``)."""

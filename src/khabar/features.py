@@ -77,6 +77,7 @@ class Reader:
         context: subwords read beyond a window's own words on each side.
         argument_length: subwords of an encoder input of the argument pass.
         segments: whether the encoder tells segments apart; else the trigger stands between marker tokens.
+
     """
 
     tokenizer: Any
@@ -95,7 +96,9 @@ class Reader:
         if unknown := set(self.heads) - set(HEADS):
             raise ValueError(f"heads {sorted(unknown)}: expected some of {list(HEADS)}")
         if min(self.length, self.argument_length) < 2 * _WORD_LIMIT:
-            raise ValueError(f"windows of {self.length} and {self.argument_length}: expected at least {2 * _WORD_LIMIT}")
+            raise ValueError(
+                f"windows of {self.length} and {self.argument_length}: expected at least {2 * _WORD_LIMIT}"
+            )
         self._unknown = int(self.tokenizer.unk_token_id)
         self._first = int(_one_of(self.tokenizer.cls_token_id, self.tokenizer.bos_token_id))
         self._last = int(_one_of(self.tokenizer.sep_token_id, self.tokenizer.eos_token_id))
@@ -126,9 +129,7 @@ class Reader:
         whole = self._encode([word.form for word in kept])
         subwords = [ids[:_WORD_LIMIT] for ids in whole]
         shortened = sum(len(ids) > _WORD_LIMIT for ids in whole)
-        return Reading(
-            document, kept, sentences(document.text, kept), subwords, len(every) - len(kept), shortened
-        )
+        return Reading(document, kept, sentences(document.text, kept), subwords, len(every) - len(kept), shortened)
 
     def text_pass(self, reading: Reading) -> list[Instance]:
         """The windows of a document, each word owned by one."""
@@ -286,9 +287,9 @@ def recovered(reader: Reader, reading: Reading) -> Document:
         sizes, result = reader.sizes(), []
         for instance in instances:
             targets = reader.targets(instance)
-            result.append({
-                head: np.eye(sizes[head], dtype=np.float32)[np.maximum(targets[head], 0)] * 50.0 for head in targets
-            })
+            result.append(
+                {head: np.eye(sizes[head], dtype=np.float32)[np.maximum(targets[head], 0)] * 50.0 for head in targets}
+            )
         return result
 
     text = reader.text_pass(reading)

@@ -180,9 +180,7 @@ def score(gold: Iterable[Document], predicted: Iterable[Document]) -> Scores:
         for name, kind in _KINDS.items():
             if kind.layer not in scored:
                 continue
-            in_gold, in_predicted = (
-                set(map(kind.unit, kind.rows(d))) for d in (gold_document, predicted_document)
-            )
+            in_gold, in_predicted = (set(map(kind.unit, kind.rows(d))) for d in (gold_document, predicted_document))
             for column, units in enumerate((in_gold & in_predicted, in_predicted, in_gold)):
                 counts[name, "micro", ""][column] += len(units)
                 for grouping, position in kind.labels.items():

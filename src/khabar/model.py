@@ -20,6 +20,7 @@ class Model(nn.Module):
         encoder: any model of `transformers.AutoModel` that returns hidden states (batch, subwords, width).
         heads: outputs of each head by name.
         dropout: applied to the hidden states before the heads.
+
     """
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, int], dropout: float = 0.1) -> None:
@@ -50,6 +51,7 @@ class Model(nn.Module):
         Returns:
             ``logits``, (batch, words, tags) for each head; with labels also ``loss``, the sum over heads of
             the mean cross-entropy over labelled words (0 for a head that the batch says nothing about).
+
         """
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state

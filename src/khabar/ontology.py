@@ -78,9 +78,7 @@ class Ontology:
                 raise DataError(f"ontology {name!r}: entity type {label!r} needs a gloss, got {entity!r}")
         types: dict[str, EventType] = {}
         for label, event in (events or {}).items():
-            gloss, roles = (
-                (event.get("gloss"), event.get("roles")) if isinstance(event, Mapping) else (None, None)
-            )
+            gloss, roles = (event.get("gloss"), event.get("roles")) if isinstance(event, Mapping) else (None, None)
             if not isinstance(gloss, str) or not isinstance(roles, list | tuple):
                 raise DataError(f"ontology {name!r}: event type {label!r} needs a gloss and a list of roles")
             types[label] = EventType(gloss, tuple(roles))

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,7 @@ class Tagger:
             settings: of `khabar.features.Reader`.
 
         Raises `ModelError` where the encoder cannot be had.
+
         """
         folder = locate(encoder)
         config = AutoConfig.from_pretrained(folder)
@@ -153,21 +155,32 @@ class Tagger:
         batch_tokens: int = 2048,
         bf16: bool = False,
         chunk: int = 64,
+        report: Counter[str] | None = None,
     ) -> Iterator[Document]:
         """Label documents, in order, with the layers this model answers; other layers become ``None``.
 
         With ``gold_triggers`` the triggers of each document's own events are kept and only their
         arguments are found. Documents are read in chunks, whose windows are batched together.
+        ``report`` counts what was read: documents, words, those labelled, those of which preprocessing
+        leaves nothing, those cut short for their length, windows, triggers.
         """
-        pending = iter(documents)
+        pending, counts = iter(documents), Counter[str]() if report is None else report
         while group := list(islice(pending, chunk)):
-            yield from self._tag(group, gold_triggers, {"batch_tokens": batch_tokens, "bf16": bf16})
+            yield from self._tag(group, gold_triggers, {"batch_tokens": batch_tokens, "bf16": bf16}, counts)
 
-    def _tag(self, group: Sequence[Document], gold_triggers: bool, run: Mapping[str, Any]) -> Iterator[Document]:
+    def _tag(
+        self, group: Sequence[Document], gold_triggers: bool, run: Mapping[str, Any], counts: Counter[str]
+    ) -> Iterator[Document]:
         reader = self.reader
         readings = [reader.read(document) for document in group]
         windows = [reader.text_pass(reading) for reading in readings]
         flat = [instance for instances in windows for instance in instances]
+        counts["documents"] += len(group)
+        counts["words"] += sum(len(reading.words) + reading.unread for reading in readings)
+        counts["words labelled"] += sum(len(instance.words) for instance in flat)
+        counts["words without a readable form"] += sum(reading.unread for reading in readings)
+        counts["words cut short"] += sum(reading.shortened for reading in readings)
+        counts["windows"] += len(flat)
         logits = self.logits(flat, **run)
         entities = self._by_document(ENTITIES, windows, flat, logits)
         triggers = self._by_document(TRIGGERS, windows, flat, logits)
@@ -182,6 +195,7 @@ class Tagger:
                     answers = ARGUMENTS in reader.heads
                     primed.append((index, trigger, reader.argument_pass(reading, trigger) if answers else None))
             inputs = [instance for _, _, instance in primed if instance is not None]
+            counts["triggers"] += len(primed)
             arguments = iter(reader.mentions(ARGUMENTS, inputs, self.logits(inputs, **run)) if inputs else [])
             for index, trigger, instance in primed:
                 events[index].append(Event(trigger, () if instance is None else tuple(next(arguments))))
@@ -226,7 +240,7 @@ class Tagger:
             }
             text = json.dumps(contract, ensure_ascii=False, indent=2)
             (staging / CONTRACT).write_text(text + "\n", encoding="utf-8")
-            os.chmod(staging, 0o755)
+            staging.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
             os.replace(staging, folder)
@@ -250,7 +264,8 @@ class Tagger:
                 f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {contract['vocabulary']}"
             )
         config = AutoConfig.from_pretrained(folder)
-        network = AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(config))
+        empty: Any = AutoModel.from_config  # untyped in transformers
+        network = empty(config, dtype=torch.float32, **_without_pooler(config))
         model = Model(network, contract["heads"], contract["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
@@ -313,7 +328,7 @@ def _contract(folder: Path) -> dict[str, Any]:
 
 def _without_pooler(config: Any) -> dict[str, bool]:
     """Arguments that leave out the pooler, which nothing here reads, where the architecture has one."""
-    network = MODEL_MAPPING[type(config)]
+    network: Any = MODEL_MAPPING[type(config)]
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
 
 
@@ -340,8 +355,9 @@ def temperature(logits: Sequence[Floats], targets: Sequence[Sequence[int]]) -> f
 
     Args:
         logits: (words, tags) of each instance; targets: tag numbers of its words, `IGNORE` left out.
+
     """
-    scores = np.concatenate([rows for rows in logits] or [np.zeros((0, 1), np.float32)])
+    scores = np.concatenate(list(logits) or [np.zeros((0, 1), np.float32)])
     gold = np.concatenate([np.asarray(row, dtype=np.int64) for row in targets] or [np.zeros(0, np.int64)])
     kept = gold != IGNORE
     if not kept.any():

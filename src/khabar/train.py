@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
@@ -71,6 +69,7 @@ def train(
 
     Returns the model folder. A finished run is left as it is; an interrupted one resumes from its last checkpoint.
     Raises `DataError` where ``output`` holds a run of another configuration.
+
     """
     output = Path(output)
     settings = {"config": record or {}, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
@@ -90,7 +89,11 @@ def train(
     subwords = sum(len(instance.input_ids) for instance in instances)
     log.info(
         "%d documents, %d inputs an epoch (%d words, %d subwords), %d documents in dev",
-        len(documents), len(instances), words, subwords, len(dev),
+        len(documents),
+        len(instances),
+        words,
+        subwords,
+        len(dev),
     )
 
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
@@ -124,7 +127,7 @@ def train(
         optimizers=(optimiser, None),
         callbacks=[EarlyStoppingCallback(patience)] if dev else [],
     )
-    checkpoint = get_last_checkpoint(arguments.output_dir) if Path(arguments.output_dir).is_dir() else None
+    checkpoint = _last_checkpoint(output / "checkpoints")
     if checkpoint:
         log.info("resuming from %s", checkpoint)
     began = time.perf_counter()
@@ -141,7 +144,12 @@ def train(
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "device": str(tagger.device)},
         "git": _git_state(),
         "precision": "bf16" if bf16 else "float32",
-        "train": {"documents": len(documents), "inputs": len(instances), "words": words, "subwords": subwords},
+        "train": {
+            "documents": len(documents),
+            "inputs": len(instances),
+            "words": words,
+            "subwords": subwords,
+        },
         "seconds": round(seconds, 1),
         "epochs": runner.state.epoch,
         "words_per_second": round(words * (runner.state.epoch or 0) / seconds, 1),
@@ -153,7 +161,7 @@ def train(
     tagger.save(folder)
     lines.write(folder / "README.md", [_card(run, corpus, also, tagger)])
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
-    shutil.rmtree(arguments.output_dir, ignore_errors=True)
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
     return folder
 
@@ -183,9 +191,15 @@ class DocumentTrainer(Trainer):
 def bf16_is_native() -> bool:
     """Whether bfloat16 arithmetic has units of its own here; emulated, it is slower than float32."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(unit)) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end: the trainer's state is its last file."""
+    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
 
 
 def _is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
@@ -215,7 +229,9 @@ def _union(ontologies: Sequence[Ontology]) -> Ontology:
             if merged.events[name] != other.events[name]:
                 raise DataError(f"ontologies {merged.name!r} and {other.name!r} differ in event type {name!r}")
         merged = Ontology(
-            f"{merged.name}+{other.name}", {**other.entities, **merged.entities}, {**other.events, **merged.events}
+            f"{merged.name}+{other.name}",
+            {**other.entities, **merged.entities},
+            {**other.events, **merged.events},
         )
     return merged
 
@@ -303,8 +319,9 @@ A khabar model: label articles with `python -m khabar.predict PATH --model FOLDE
 Trained on
 {corpora}
 
-{run["train"]["documents"]} documents, {run["train"]["words"]} words an epoch, {run["epochs"]:g} epochs, seed {run["seed"]},
-{run["precision"]}, {run["seconds"]:.0f} s on {run["machine"]["device"]} ({run["words_per_second"]:g} words/s, evaluation on dev included).
+{run["train"]["documents"]} documents, {run["train"]["words"]} words an epoch, {run["epochs"]:g} epochs,
+seed {run["seed"]}, {run["precision"]}, {run["seconds"]:.0f} s on {run["machine"]["device"]}
+({run["words_per_second"]:g} words/s, evaluation on dev included).
 Preprocessing `{reader.preprocessing}`, windows of {reader.length} subwords.
 
 Micro F1 on dev, on which the epoch was chosen (strict spans; arguments of predicted triggers):

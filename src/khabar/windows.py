@@ -30,6 +30,7 @@ def windows(sentences: Sequence[range], lengths: Sequence[int], budget: int, con
 
     A sentence longer than the budget is divided between words. Windows come in text order; each
     word is owned by exactly one.
+
     """
     total = [0, *accumulate(lengths)]
     owned: list[tuple[int, int]] = []

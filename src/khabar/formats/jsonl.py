@@ -15,7 +15,7 @@ from pathlib import Path
 from khabar.document import DataError, Document
 from khabar.formats import lines
 
-__all__ = ["dumps", "read", "write"]
+__all__ = ["dumps", "loads", "read", "write"]
 
 
 def read(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Document]:
@@ -28,25 +28,33 @@ def read(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Do
     for number, line in lines.read(path):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise DataError(f"expected a JSON object, got {type(record).__name__}")
-            document = Document.from_json(record)
-            document.id.encode()
-        except json.JSONDecodeError as error:
-            problem = f"not JSON: {error.msg} at character {error.pos}"
-            raise DataError(f"{path}: line {number}: {problem}") from None
-        except UnicodeEncodeError as error:
-            raise DataError(f"{path}: line {number}: lone surrogate in the id {error.object!r}") from None
-        except DataError as error:
-            raise DataError(f"{path}: line {number}: {error}") from None
+        document = loads(line, f"{path}: line {number}")
         if document.id in seen:
             raise DataError(f"{path}: line {number}: id {document.id!r} is also on line {seen[document.id]}")
         seen[document.id] = number
         if report is not None and not document.text.strip():
             report["document without text"] += 1
         yield document
+
+
+def loads(line: str, place: str) -> Document:
+    """One line of JSON as a document.
+
+    Raises `DataError` that names ``place`` for what is not JSON or not a document.
+    """
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict):
+            raise DataError(f"expected a JSON object, got {type(record).__name__}")
+        document = Document.from_json(record)
+        document.id.encode()
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON: {error.msg} at character {error.pos}") from None
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: lone surrogate in the id {error.object!r}") from None
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+    return document
 
 
 def dumps(document: Document) -> str:

@@ -94,9 +94,7 @@ def _find(text: str, quote: str) -> list[Span]:
     """Every place of the quote that starts at a word or after its clitics and ends at a word's end."""
     mention, offset, context = _mention(quote)
     if not mention or _EDGE.search(mention):
-        raise DataError(
-            f"quote {quote!r}: a mention is not empty and has no space or punctuation at its edges"
-        )
+        raise DataError(f"quote {quote!r}: a mention is not empty and has no space or punctuation at its edges")
     spans = []
     for match in re.finditer(f"(?={re.escape(context)})", text):
         start = match.start() + offset

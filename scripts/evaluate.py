@@ -1,0 +1,31 @@
+"""Score a model on a split (``data=anercorp model=runs/…/model``), or files (``gold='[…]' predicted='[…]'``)."""
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from khabar.document import DataError
+from khabar.evaluate import compare, evaluate
+from khabar.tagger import ModelError
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Compose the configuration and score what it names."""
+    files, run = (
+        ("gold", "predicted", "gold_triggers"),
+        ("model", "split", "output", "device", "batch_tokens"),
+    )
+    try:
+        if config.predicted:
+            compare(output=config.output, **{name: list(config[name]) for name in files})
+        elif config.model:
+            evaluate(corpus=instantiate(config.data.corpus), **{name: config[name] for name in run})
+        else:
+            raise DataError("nothing to score: give model=FOLDER, or gold='[…]' and predicted='[…]'")
+    except (DataError, ModelError) as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
