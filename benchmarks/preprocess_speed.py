@@ -28,6 +28,7 @@ def speed(read: Callable[[str], object], texts: Sequence[str]) -> float:
 
 
 def main() -> None:
+    """Read the articles with both, in turn, and print medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("articles", type=Path, help='JSON lines with a "text"')
     parser.add_argument("--limit", type=int, default=2000, help="articles to read")

@@ -2,7 +2,7 @@
 
 import hydra
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from khabar.corpus import Corpus
 from khabar.document import DataError
@@ -13,12 +13,14 @@ from khabar.train import train
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 def main(config: DictConfig) -> None:
     """Compose the configuration, instantiate it and train."""
-    record = OmegaConf.to_container(config, resolve=False)
-    parameters = {name: value for name, value in config.items() if name not in ("name", "data", "source")}
-    parameters = instantiate(parameters, _convert_="all")
-    corpus = instantiate(config.data.corpus)
+    with open_dict(config):
+        config.data.pop("prepare", None)  # how the corpus was made is said in its manifest
+        del config["name"]  # has done its work: it is in output
+    record = OmegaConf.to_container(config, resolve=True)
+    parameters = {name: instantiate(config[name], _convert_="all") for name in config if name not in ("data", "also")}
+    corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:
-        train(**parameters | {"corpus": corpus, "also": [Corpus(path) for path in config.also], "record": record})
+        train(corpus=corpus, also=also, record=record, **parameters)
     except (DataError, ModelError) as error:
         raise SystemExit(f"error: {error}") from None
 

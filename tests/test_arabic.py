@@ -41,7 +41,7 @@ MODELS = {  # our names -> the reference's
     "arabertv2": "bert-base-arabertv2",
     "arabertv1": "bert-base-arabert",
 }
-SEGMENTED = [name for name in MODELS if PREPROCESSING[name].segment is not None]
+SEGMENTED = [name for name in MODELS if PREPROCESSING[name].segmenter is not None]
 
 
 def test_raw_text_becomes_words_that_remember_where_they_stood() -> None:
@@ -240,7 +240,7 @@ def toy_segmenter(line: str) -> str:
 
 
 def with_toy(name: str) -> arabic.Preprocessing:
-    return replace(PREPROCESSING[name], segment=toy_segmenter)
+    return replace(PREPROCESSING[name], segmenter=toy_segmenter)
 
 
 @pytest.mark.parametrize(("name", "digits"), [("arabertv2", "12"), ("arabertv1", "١٢")])
@@ -254,7 +254,7 @@ def test_segments_are_the_form_of_the_raw_word(name: str, digits: str) -> None:
 
 
 def test_kaf_is_a_prefix_or_a_suffix_by_its_place() -> None:
-    scheme = replace(PREPROCESSING["arabertv2"], segment=lambda line: "ك+كتاب+ك ف+ك+ما كتاب+ك+ما")
+    scheme = replace(PREPROCESSING["arabertv2"], segmenter=lambda line: "ك+كتاب+ك ف+ك+ما كتاب+ك+ما")
     assert [word.form for word in words("ككتابك فكما كتابكما", scheme)] == [
         "ك+ كتاب +ك",
         "ف+ ك+ ما",
@@ -262,10 +262,15 @@ def test_kaf_is_a_prefix_or_a_suffix_by_its_place() -> None:
     ]
 
 
+def test_a_segmenter_may_drop_a_lone_mark() -> None:
+    scheme = replace(PREPROCESSING["arabertv2"], segmenter=lambda line: line.replace(" \u0653", ""))
+    assert words("قال \u0653 علي", scheme) == [Word("قال", 0, 3), Word("", 4, 5), Word("علي", 6, 9)]
+
+
 @pytest.mark.parametrize("segmented", ["قال", "قال عمر", "قال علي عمر", ""])
 def test_a_segmenter_that_changes_the_text_is_refused(segmented: str) -> None:
     with pytest.raises(ValueError, match="segmenter"):
-        words("قال علي", replace(PREPROCESSING["arabertv2"], segment=lambda line: segmented))
+        words("قال علي", replace(PREPROCESSING["arabertv2"], segmenter=lambda line: segmented))
 
 
 class TestFarasaUnavailable:
@@ -470,7 +475,7 @@ def check_words(raw: str, found: list[Word]) -> None:
 @given(TEXTS)
 @pytest.mark.parametrize("name", PREPROCESSING)
 def test_words_account_for_the_whole_text(name: str, raw: str) -> None:
-    scheme = PREPROCESSING[name] if PREPROCESSING[name].segment is None else with_toy(name)
+    scheme = PREPROCESSING[name] if PREPROCESSING[name].segmenter is None else with_toy(name)
     found = words(raw, scheme)
     check_words(raw, found)
     aligned = preprocess(raw, scheme)
@@ -564,16 +569,21 @@ def noised(sentence: str, rng: random.Random) -> str:
     return sentence.translate(INDIC) if rng.random() < 0.3 else sentence
 
 
+def some(sentences_: list[str], name: str) -> list[str]:
+    """All of them; one in five where the toy segmenter, which is slow, reads them twice."""
+    return sentences_[::5] if name in SEGMENTED else sentences_
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_parity_on_real_sentences(name: str) -> None:
-    for sentence in real_sentences():
+    for sentence in some(real_sentences(), name):
         check_parity(sentence, name)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_parity_on_noised_sentences(name: str) -> None:
     rng = random.Random(20)
-    for sentence in real_sentences():
+    for sentence in some(real_sentences(), name):
         check_parity(noised(sentence, rng), name)
 
 

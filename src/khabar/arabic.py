@@ -143,13 +143,13 @@ class Rule(NamedTuple):
 class Preprocessing:
     """What a checkpoint expects of its text.
 
-    `segment` maps a line of space-separated words to the same line segmented by Farasa (`و+ال+عراق`), and
+    `segmenter` maps a line of space-separated words to the same line segmented by Farasa (`و+ال+عراق`), and
     `clitics` the segments of one such token to the tokens that the checkpoint reads (`و+ ال+ عراق`).
     """
 
     name: str
     rules: tuple[Rule, ...]
-    segment: Callable[[str], str] | None = None
+    segmenter: Callable[[str], str] | None = None
     clitics: Callable[[Sequence[str]], list[str]] = list
 
 
@@ -345,7 +345,7 @@ def preprocess(raw: str, preprocessing: str | Preprocessing = "arabertv02") -> A
     Raises: ValueError for an unknown name; as `words` does where the text is segmented by Farasa.
     """
     scheme = _scheme(preprocessing)
-    if scheme.segment is None:
+    if scheme.segmenter is None:
         aligned = _apply(raw, scheme.rules)
         return aligned.sub(_OUTER_SPACE, "").sub(_WIDE_SPACE, " ")
     read = [word for word in words(raw, scheme) if word.form]
@@ -388,7 +388,7 @@ def words(raw: str, preprocessing: str | Preprocessing = "arabertv02") -> list[W
         found.append(Word(form, start, end))
         done = end
     _unread(raw, done, len(raw), found)
-    return found if scheme.segment is None else _segmented(found, scheme.segment, scheme.clitics)
+    return found if scheme.segmenter is None else _segmented(found, scheme.segmenter, scheme.clitics)
 
 
 def _unread(raw: str, start: int, end: int, found: list[Word]) -> int:
@@ -423,7 +423,9 @@ def _segmented(
     taken = 0
     for word in found:
         first, letters = taken, _letters(word.form)
-        while word.form and (taken == first or _letters("".join(tokens[first:taken])) != letters):
+        if word.form and not letters and taken < len(tokens):
+            taken += not _letters(tokens[taken])  # a lone mark, which the segmenter may have dropped
+        while _letters("".join(tokens[first:taken])) != letters:
             taken += 1
             if taken > len(tokens) or taken - first > 2 * len(word.form):
                 raise ValueError(f"the segmenter's {tokens[first:taken]} do not spell {word.form!r}")
@@ -436,7 +438,7 @@ def _segmented(
 
 
 def _letters(text: str) -> str:
-    """What segmentation leaves alone: it writes للعراق as ل+ال+عراق and للغة as ل+ال+لغة, and may drop marks."""
+    """What segmentation leaves alone: it writes للعراق as ل+ال+عراق, للغة as ل+ال+لغة, and may drop marks."""
     letters = "".join(c for c in text if c not in "+ " and unicodedata.category(c) != "Mn")
     return _LAMS.sub("لل", letters)
 

@@ -309,7 +309,7 @@ def recovered(reader: Reader, reading: Reading) -> Document:
 
 
 def _behind(text: str, word: Word, letters: int) -> int | None:
-    """Where a mention starts that has this many clitic letters before it; ``None`` where nothing of the word is left."""
+    """Where a mention starts behind this many clitic letters; ``None`` where nothing of the word is left."""
     try:
         offset = clitic_offset(text, word.start, letters)
     except ValueError:

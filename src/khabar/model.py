@@ -29,9 +29,8 @@ class Model(nn.Module):
         config: Any = encoder.config
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict({name: nn.Linear(config.hidden_size, size) for name, size in heads.items()})
-        for head in self.heads.values():
-            nn.init.normal_(head.weight, std=config.initializer_range)
-            nn.init.zeros_(head.bias)
+        for name, parameter in self.heads.named_parameters():
+            nn.init.normal_(parameter, std=0.0 if name.endswith("bias") else getattr(config, "initializer_range", 0.02))
 
     def forward(
         self,

@@ -83,12 +83,21 @@ class Tagger:
     meta: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, encoder: str, ontology: Ontology, heads: Sequence[str], **settings: Any) -> Tagger:
+    def create(
+        cls,
+        encoder: str,
+        ontology: Ontology,
+        heads: Sequence[str],
+        attention_dropout: float = 0.0,
+        **settings: Any,
+    ) -> Tagger:
         """A tagger with untrained heads on a pretrained encoder.
 
         Args:
             encoder: ``compact`` (ships with the package), a folder, or a name on the model hub.
             ontology, heads: what to label.
+            attention_dropout: of attention weights in training. Drawing it takes a quarter of the time of a step
+                on a CPU and rules out the fused attention kernels, so it is off unless asked for.
             settings: of `khabar.features.Reader`.
 
         Raises `ModelError` where the encoder cannot be had.
@@ -99,7 +108,9 @@ class Tagger:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if not tokenizer.is_fast:
             raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
-        network = AutoModel.from_pretrained(folder, dtype=torch.float32, **_without_pooler(config))
+        if hasattr(config, "attention_probs_dropout_prob"):
+            config.attention_probs_dropout_prob = attention_dropout
+        network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
         segments = getattr(config, "type_vocab_size", 0) > 1
         if not segments and ARGUMENTS in heads:
             tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS)})

@@ -72,7 +72,8 @@ def train(
 
     """
     output = Path(output)
-    settings = {"config": record or {}, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
+    config = {name: value for name, value in (record or {}).items() if name != "overwrite"}
+    settings = {"config": config, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
     folder = output / "model"
     if _is_finished(output, settings, overwrite):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
@@ -205,8 +206,11 @@ def _last_checkpoint(folder: Path) -> str | None:
 def _is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
     """Whether the run is there already; keeps its settings beside the checkpoints, so that only they resume it."""
     kept = output / "settings.json"
-    if overwrite and output.exists():
-        shutil.rmtree(output)
+    if overwrite:
+        for name in ("checkpoints", "model", "tensorboard"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        for name in ("run.json", "settings.json"):
+            (output / name).unlink(missing_ok=True)
     wanted = json.loads(json.dumps(settings))
     if kept.is_file():
         found = json.loads(kept.read_text(encoding="utf-8"))

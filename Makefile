@@ -1,0 +1,43 @@
+# make demo: fine-tune, evaluate and label the seed article.  make test: the tests.  make check: every gate.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The CPU build this project is tested with; set TORCH=torch for the default build of your platform.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test check lint types coverage clean
+.DELETE_ON_ERROR:
+
+$(BIN)/.runtime: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(BIN)/.develop: $(BIN)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(BIN)/.runtime
+	$(BIN)/python scripts/train.py experiment=demo
+	$(BIN)/python scripts/evaluate.py data=starter model=runs/demo/model
+	$(BIN)/python -m khabar.predict seeds --model runs/demo/model --output runs/demo/seed.jsonl --show
+	@echo "The labelled article: runs/demo/seed.jsonl   The scores: runs/demo/evaluation-test/report.json"
+
+test: $(BIN)/.develop
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BIN)/.develop
+	$(BIN)/mypy
+
+coverage: $(BIN)/.develop
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+check: lint types coverage
+
+clean:
+	rm -rf runs .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
