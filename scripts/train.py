@@ -15,9 +15,10 @@ def main(config: DictConfig) -> None:
     """Compose the configuration, instantiate it and train."""
     with open_dict(config):
         config.data.pop("prepare", None)  # how the corpus was made is said in its manifest
-        del config["name"]  # has done its work: it is in output
-    record = OmegaConf.to_container(config, resolve=True)
-    parameters = {name: instantiate(config[name], _convert_="all") for name in config if name not in ("data", "also")}
+    OmegaConf.resolve(config)
+    record = OmegaConf.to_container(config)
+    rest = [name for name in config if name not in ("data", "also", "name")]  # the name is in output
+    parameters = {name: instantiate(config[name], _convert_="all") for name in rest}
     corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:
         train(corpus=corpus, also=also, record=record, **parameters)
