@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     OmegaConf.resolve(config)
     record = OmegaConf.to_container(config)
     rest = [name for name in config if name not in ("data", "also", "name")]  # the name is in output
-    parameters = {name: instantiate(config[name], _convert_="all") for name in rest}
+    parameters = instantiate(OmegaConf.masked_copy(config, rest), _convert_="all")
     corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:
         train(corpus=corpus, also=also, record=record, **parameters)
