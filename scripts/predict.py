@@ -5,8 +5,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from khabar.document import DataError
+from khabar.encoder import ModelError
 from khabar.predict import predict
-from khabar.tagger import ModelError
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")

@@ -1,12 +1,14 @@
 """Fine-tune: ``python scripts/train.py data=anercorp task=entities model=compact``."""
 
+from typing import Any
+
 import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from khabar.corpus import Corpus
 from khabar.document import DataError
-from khabar.tagger import ModelError
+from khabar.encoder import ModelError
 from khabar.train import train
 
 
@@ -16,8 +18,8 @@ def main(config: DictConfig) -> None:
     with open_dict(config):
         config.data.pop("prepare", None)  # how the corpus was made is said in its manifest
     OmegaConf.resolve(config)
-    record = OmegaConf.to_container(config)
-    rest = [name for name in config if name not in ("data", "also", "name")]  # the name is in output
+    record: Any = OmegaConf.to_container(config)
+    rest = [str(name) for name in config if name not in ("data", "also", "name")]  # the name is in output
     parameters = instantiate(OmegaConf.masked_copy(config, rest), _convert_="all")
     corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:

@@ -21,17 +21,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from khabar import arabic
-from khabar.arabic import (
-    PREPROCESSING,
-    AlignedText,
-    FarasaUnavailable,
-    Word,
-    clitic_offset,
-    preprocess,
-    sentences,
-    words,
-)
+from khabar import farasa
+from khabar.arabic import PREPROCESSING, Preprocessing, Word, clitic_offset, preprocess, sentences, words
+from khabar.cleaning import AlignedText
+from khabar.farasa import FarasaUnavailable
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 MODELS = {  # our names -> the reference's
@@ -239,7 +232,7 @@ def toy_segmenter(line: str) -> str:
     return " ".join(segmented)
 
 
-def with_toy(name: str) -> arabic.Preprocessing:
+def with_toy(name: str) -> Preprocessing:
     return replace(PREPROCESSING[name], segmenter=toy_segmenter)
 
 
@@ -277,9 +270,9 @@ class TestFarasaUnavailable:
     @pytest.fixture(autouse=True)
     def not_started(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr("shutil.which", lambda program: f"/bin/{program}")
-        arabic._farasa_process.cache_clear()
+        farasa._process.cache_clear()
         yield
-        arabic._farasa_process.cache_clear()
+        farasa._process.cache_clear()
 
     def test_java(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("shutil.which", lambda program: None)

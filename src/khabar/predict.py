@@ -16,8 +16,9 @@ from rich.console import Console
 from tqdm import tqdm
 
 from khabar.document import DataError, Document
+from khabar.encoder import ModelError
 from khabar.formats import jsonl, lines, text
-from khabar.tagger import ModelError, Tagger
+from khabar.tagger import Tagger
 from khabar.view import terminal
 
 __all__ = ["articles", "main", "predict"]

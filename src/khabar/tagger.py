@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -19,25 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
+from khabar.calibration import temperature
 from khabar.document import Document, Event, Mention
+from khabar.encoder import ModelError, blank, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
 
-__all__ = ["COMPACT", "Collator", "ModelError", "Tagger"]
+__all__ = ["Collator", "Tagger", "pick_device"]
 
-COMPACT = Path(__file__).parent / "compact"
 FORMAT = 1  # of the contract; a folder of another format is refused
 CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
-
-
-class ModelError(RuntimeError):
-    """An encoder or model folder that cannot be used, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +96,15 @@ class Tagger:
         Raises `ModelError` where the encoder cannot be had.
 
         """
-        folder = locate(encoder)
-        config = AutoConfig.from_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        if not tokenizer.is_fast:
-            raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
-        if hasattr(config, "attention_probs_dropout_prob"):
-            config.attention_probs_dropout_prob = attention_dropout
-        network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
-        segments = getattr(config, "type_vocab_size", 0) > 1
+        tokenizer, network = pretrained(encoder, attention_dropout)
+        segments = getattr(network.config, "type_vocab_size", 0) > 1
         if not segments and ARGUMENTS in heads:
             tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS)})
             network.resize_token_embeddings(len(tokenizer))
-        limit = _positions(config)
         for name in ("length", "argument_length"):
-            settings[name] = min(settings.get(name, getattr(Reader, name)), limit)
+            settings[name] = min(settings.get(name, getattr(Reader, name)), readable_length(network.config))
         reader = Reader(tokenizer, ontology, tuple(heads), segments=segments, **settings)
-        dropout = getattr(config, "hidden_dropout_prob", 0.1)
+        dropout = getattr(network.config, "hidden_dropout_prob", 0.1)
         return cls(reader, Model(network, reader.sizes(), dropout))
 
     @property
@@ -229,6 +214,21 @@ class Tagger:
         found = iter(self.reader.mentions(head, flat, logits))
         return [[mention for _ in instances for mention in next(found)] for instances in windows]
 
+    def calibrate(self, documents: Iterable[Document], bf16: bool = False) -> None:
+        """Fit one temperature a head on documents that were not trained on (Guo et al. 2017)."""
+        self.temperatures = {}
+        readings = [self.reader.read(document) for document in documents]
+        instances = [instance for reading in readings for instance in self.reader.instances(reading)]
+        if not instances:
+            return
+        logits = self.logits(instances, bf16=bf16)
+        targets = [self.reader.targets(instance) for instance in instances]
+        for head in self.reader.heads:
+            labels = np.concatenate([np.asarray(target[head], dtype=np.int64) for target in targets])
+            scores = np.concatenate([row[head] for row in logits])
+            kept = labels != IGNORE
+            self.temperatures[head] = round(temperature(scores[kept], labels[kept]), 4)
+
     def save(self, folder: Path) -> None:
         """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole."""
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -274,10 +274,7 @@ class Tagger:
             raise ModelError(
                 f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {contract['vocabulary']}"
             )
-        config = AutoConfig.from_pretrained(folder)
-        empty: Any = AutoModel.from_config  # untyped in transformers
-        network = empty(config, dtype=torch.float32, **_without_pooler(config))
-        model = Model(network, contract["heads"], contract["dropout"])
+        model = Model(blank(AutoConfig.from_pretrained(folder)), contract["heads"], contract["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError) as error:
@@ -296,31 +293,6 @@ def pick_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def locate(encoder: str) -> str:
-    """What `from_pretrained` should read: the embedded encoder, a folder, or a hub name that can be had.
-
-    The hub is asked once, with a short time limit, so that a machine without network fails at once.
-    """
-    if encoder == "compact":
-        return str(COMPACT)
-    if Path(encoder).exists():
-        return encoder
-    try:
-        AutoConfig.from_pretrained(encoder, local_files_only=True)
-        return encoder
-    except (OSError, ValueError):
-        advice = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
-        if encoder.startswith((".", "/", "~")) or encoder.count("/") > 1:
-            raise ModelError(f"encoder {encoder!r}: no such folder. {advice}") from None
-    try:
-        urllib.request.urlopen(f"{constants.ENDPOINT}/{encoder}/resolve/main/config.json", timeout=5).close()
-    except urllib.error.HTTPError as error:
-        raise ModelError(f"encoder {encoder!r}: the model hub answers {error.code} {error.reason}. {advice}") from None
-    except OSError as error:
-        raise ModelError(f"encoder {encoder!r}: the model hub cannot be reached ({error}). {advice}") from None
-    return encoder
-
-
 def _contract(folder: Path) -> dict[str, Any]:
     path = folder / CONTRACT
     if not path.is_file():
@@ -337,18 +309,6 @@ def _contract(folder: Path) -> dict[str, Any]:
     return contract
 
 
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """Arguments that leave out the pooler, which nothing here reads, where the architecture has one."""
-    network: Any = MODEL_MAPPING[type(config)]
-    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
-
-
-def _positions(config: Any) -> int:
-    """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
-
-
 def _batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Runs of rows, sorted by length, of which the longest times the number stays within the budget."""
     rows: list[int] = []
@@ -359,29 +319,3 @@ def _batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Itera
         rows.append(row)
     if rows:
         yield rows
-
-
-def temperature(logits: Sequence[Floats], targets: Sequence[Sequence[int]]) -> float:
-    """The temperature that minimises the negative log-likelihood of labelled words (Guo et al. 2017).
-
-    Args:
-        logits: (words, tags) of each instance; targets: tag numbers of its words, `IGNORE` left out.
-
-    """
-    scores = np.concatenate(list(logits) or [np.zeros((0, 1), np.float32)])
-    gold = np.concatenate([np.asarray(row, dtype=np.int64) for row in targets] or [np.zeros(0, np.int64)])
-    kept = gold != IGNORE
-    if not kept.any():
-        return 1.0
-    values, labels = torch.from_numpy(scores[kept]).double(), torch.from_numpy(gold[kept])
-    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(values / log_temperature.exp(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_temperature.detach().exp().clamp(0.05, 20.0))

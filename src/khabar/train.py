@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from khabar.features import Instance, Reader, recovered
 from khabar.formats import lines
 from khabar.metrics import score
 from khabar.ontology import Ontology
-from khabar.tagger import Collator, Tagger, temperature
+from khabar.tagger import Collator, Tagger
 
 __all__ = ["bf16_is_native", "train"]
 
@@ -135,7 +134,7 @@ def train(
     runner.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - began
 
-    tagger.temperatures = _calibrate(tagger, dev, bf16)
+    tagger.calibrate(dev, bf16)
     scores = score(dev, tagger.tag(dev, bf16=bf16)).to_json() if dev else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
@@ -280,20 +279,6 @@ def _parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: floa
         {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}
         for (head, matrix), found in groups.items()
     ]
-
-
-def _calibrate(tagger: Tagger, dev: Sequence[Document], bf16: bool) -> dict[str, float]:
-    """One temperature a head, fitted on dev."""
-    if not dev:
-        return {}
-    tagger.temperatures = {}
-    instances = list(chain.from_iterable(tagger.reader.instances(tagger.reader.read(document)) for document in dev))
-    logits = tagger.logits(instances, bf16=bf16)
-    targets = [tagger.reader.targets(instance) for instance in instances]
-    return {
-        head: round(temperature([row[head] for row in logits], [row[head] for row in targets]), 4)
-        for head in tagger.reader.heads
-    }
 
 
 def _git_state() -> dict[str, Any]:

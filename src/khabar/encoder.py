@@ -1,0 +1,82 @@
+"""Pretrained encoders: the embedded one, a folder, or a name on the model hub."""
+
+from __future__ import annotations
+
+import inspect
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import constants
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+
+__all__ = ["COMPACT", "ModelError", "blank", "locate", "pretrained", "readable_length"]
+
+COMPACT = Path(__file__).parent / "compact"
+_ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
+
+
+class ModelError(RuntimeError):
+    """An encoder or model folder that cannot be used, and what to do about it."""
+
+
+def pretrained(encoder: str, attention_dropout: float) -> tuple[Any, Any]:
+    """Tokenizer and network, in float32 and without pooler.
+
+    Raises `ModelError` where the encoder cannot be had (`locate`) or has no fast tokenizer.
+    """
+    folder = locate(encoder)
+    config = AutoConfig.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not tokenizer.is_fast:
+        raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
+    if hasattr(config, "attention_probs_dropout_prob"):
+        config.attention_probs_dropout_prob = attention_dropout
+    network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
+    return tokenizer, network
+
+
+def blank(config: Any) -> Any:
+    """A network of this configuration, in float32, whose weights are still to be loaded."""
+    make: Any = AutoModel.from_config  # untyped in transformers
+    return make(config, dtype=torch.float32, **_without_pooler(config))
+
+
+def locate(encoder: str) -> str:
+    """What `from_pretrained` should read: the embedded encoder, a folder, or a hub name that can be had.
+
+    The hub is asked once, with a short time limit, so that a machine without network fails at once.
+    Raises `ModelError` that says what to do instead.
+    """
+    if encoder == "compact":
+        return str(COMPACT)
+    if Path(encoder).exists():
+        return encoder
+    if encoder.startswith((".", "/", "~")) or encoder.count("/") > 1:
+        raise ModelError(f"encoder {encoder!r}: no such folder. {_ADVICE}")
+    try:
+        AutoConfig.from_pretrained(encoder, local_files_only=True)
+        return encoder  # in the hub's cache
+    except (OSError, ValueError):
+        address = f"{constants.ENDPOINT}/{encoder}/resolve/main/config.json"
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        raise ModelError(f"encoder {encoder!r}: the model hub answers {error.code} {error.reason}. {_ADVICE}") from None
+    except OSError as error:
+        raise ModelError(f"encoder {encoder!r}: the model hub cannot be reached ({error}). {_ADVICE}") from None
+    return encoder
+
+
+def readable_length(config: Any) -> int:
+    """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
+    limit = int(getattr(config, "max_position_embeddings", 512))
+    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def _without_pooler(config: Any) -> dict[str, bool]:
+    """Arguments that leave out the pooler, which nothing here reads, where the architecture has one."""
+    network: Any = MODEL_MAPPING[type(config)]
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(network).parameters else {}
