@@ -1,4 +1,4 @@
-"""Score a model on a split (``data=anercorp model=runs/…/model``), or files (``gold='[…]' predicted='[…]'``)."""
+"""Score a model on a split (``data=anercorp checkpoint=runs/…/model``), or files (``gold='[…]' predicted='[…]'``)."""
 
 import hydra
 from hydra.utils import instantiate
@@ -14,15 +14,15 @@ def main(config: DictConfig) -> None:
     """Compose the configuration and score what it names."""
     files, run = (
         ("gold", "predicted", "gold_triggers"),
-        ("model", "split", "output", "device", "batch_tokens"),
+        ("checkpoint", "split", "output", "device", "batch_tokens"),
     )
     try:
         if config.predicted:
             compare(output=config.output, **{name: list(config[name]) for name in files})
-        elif config.model:
+        elif config.checkpoint:
             evaluate(corpus=instantiate(config.data.corpus), **{name: config[name] for name in run})
         else:
-            raise DataError("nothing to score: give model=FOLDER, or gold='[…]' and predicted='[…]'")
+            raise DataError("nothing to score: give checkpoint=FOLDER, or gold='[…]' and predicted='[…]'")
     except (DataError, ModelError) as error:
         raise SystemExit(f"error: {error}") from None
 

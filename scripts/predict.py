@@ -1,4 +1,4 @@
-"""Label articles: ``python scripts/predict.py model=runs/demo/model sources='[seeds]' output=labelled.jsonl``."""
+"""Label articles: ``python scripts/predict.py checkpoint=runs/demo/model sources='[seeds]' output=labelled.jsonl``."""
 
 import hydra
 from hydra.utils import instantiate

@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 def evaluate(
-    model: Path | str,
+    checkpoint: Path | str,
     corpus: Corpus,
     output: Path | str,
     split: str = "test",
@@ -38,7 +38,7 @@ def evaluate(
     """Label a split and score it.
 
     Args:
-        model: a folder that training wrote.
+        checkpoint: a model folder that training wrote.
         corpus, split: the gold documents. Layers that the model does not answer are not scored.
         output: folder for ``report.json``, ``predictions.jsonl`` and, where gold has events,
             ``predictions_gold_triggers.jsonl`` (arguments found for gold triggers).
@@ -47,7 +47,7 @@ def evaluate(
 
     """
     output = Path(output)
-    tagger = Tagger.load(Path(model), device)
+    tagger = Tagger.load(Path(checkpoint), device)
     heads = tagger.reader.heads
     gold = [
         replace(
@@ -64,7 +64,7 @@ def evaluate(
     if ARGUMENTS in heads and any(document.events for document in gold):
         given = list(tagger.tag(gold, gold_triggers=True, batch_tokens=batch_tokens))
         jsonl.write(output / "predictions_gold_triggers.jsonl", given)
-    report = {"model": str(model), "corpus": corpus.name, "data": corpus.hash, "split": split}
+    report = {"checkpoint": str(checkpoint), "corpus": corpus.name, "data": corpus.hash, "split": split}
     return _write(output, report, gold, predicted, given)
 
 

@@ -28,7 +28,7 @@ STDIN = "-"
 
 
 def predict(
-    model: Path | str,
+    checkpoint: Path | str,
     sources: Sequence[Path | str],
     output: Path | str,
     device: str = "auto",
@@ -38,7 +38,7 @@ def predict(
     """Label articles and write them as JSONL with scores, in input order; metadata is passed through.
 
     Args:
-        model: a folder that training wrote.
+        checkpoint: a model folder that training wrote.
         sources: text files, folders of them, JSONL files with id and text, or ``-`` for standard input.
         output: the JSONL file; it appears whole, when everything is labelled.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -49,7 +49,7 @@ def predict(
     input that cannot be read, `ModelError` for a model that cannot be used.
 
     """
-    tagger = Tagger.load(Path(model), device)
+    tagger = Tagger.load(Path(checkpoint), device)
     report: Counter[str] = Counter()
     console = Console()
     began = time.perf_counter()
