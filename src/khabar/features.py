@@ -103,6 +103,7 @@ class Reader:
         self._first = int(_one_of(self.tokenizer.cls_token_id, self.tokenizer.bos_token_id))
         self._last = int(_one_of(self.tokenizer.sep_token_id, self.tokenizer.eos_token_id))
         self._between = [self._last] * max(1, int(self.tokenizer.num_special_tokens_to_add(pair=True)) - 2)
+        self._bare = self.tokenizer.get_vocab().get("▁")
         self._markers = [] if self.segments else self.tokenizer.convert_tokens_to_ids(list(MARKERS))
         self._glosses = {name: self._encode([e.gloss])[0] for name, e in self.ontology.events.items()}
 
@@ -137,7 +138,7 @@ class Reader:
         for window in windows(reading.sentences, reading.lengths, self.length - 2, self.context):
             ids, places = [self._first], []
             for word in range(window.start, window.end):
-                places.append(len(ids))
+                places.append(len(ids) + self._lead(reading.subwords[word]))
                 ids.extend(reading.subwords[word])
             ids.append(self._last)
             owned = range(window.first, window.last)
@@ -163,7 +164,7 @@ class Reader:
             if self._markers and word == covered.start:
                 ids.append(self._markers[0])
                 types.append(0)
-            positions.append(len(ids))
+            positions.append(len(ids) + self._lead(reading.subwords[word]))
             ids.extend(reading.subwords[word])
             types.extend([int(inside and self.segments)] * len(reading.subwords[word]))
             if self._markers and word == covered.stop - 1:
@@ -263,6 +264,10 @@ class Reader:
                     result[covered.start] = letters
                     break
         return result
+
+    def _lead(self, ids: Sequence[int]) -> int:
+        """1 where a word's first subword is the bare word mark of a unigram tokenizer, which says nothing of the word."""
+        return int(len(ids) > 1 and ids[0] == self._bare)
 
     def _encode(self, forms: Sequence[str]) -> list[tuple[int, ...]]:
         """Subword ids of each word form, at least one (the unknown token)."""

@@ -52,6 +52,10 @@ class Model(nn.Module):
             the mean cross-entropy over labelled words (0 for a head that the batch says nothing about).
 
         """
+        if self.training and self.mask_share:
+            hidden_from_view = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_share
+            hidden_from_view[:, 0] = False  # the token that opens the input
+            input_ids = input_ids.masked_fill(hidden_from_view, self.mask_id)
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
         first = hidden.gather(1, positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer
 
@@ -82,6 +83,7 @@ class Tagger:
         ontology: Ontology,
         heads: Sequence[str],
         attention_dropout: float = 0.0,
+        masked: float = 0.0,
         **settings: Any,
     ) -> Tagger:
         """A tagger with untrained heads on a pretrained encoder.
@@ -91,6 +93,7 @@ class Tagger:
             ontology, heads: what to label.
             attention_dropout: of attention weights in training. Drawing it takes a quarter of the time of a step
                 on a CPU and rules out the fused attention kernels, so it is off unless asked for.
+            masked: share of subwords hidden in training (`khabar.model.Model`).
             settings: of `khabar.features.Reader`.
 
         Raises `ModelError` where the encoder cannot be had.
@@ -105,7 +108,10 @@ class Tagger:
             settings[name] = min(settings.get(name, getattr(Reader, name)), readable_length(network.config))
         reader = Reader(tokenizer, ontology, tuple(heads), segments=segments, **settings)
         dropout = getattr(network.config, "hidden_dropout_prob", 0.1)
-        return cls(reader, Model(network, reader.sizes(), dropout))
+        if masked and tokenizer.mask_token_id is None:
+            raise ModelError(f"{encoder}: masked={masked} needs a mask token, which the tokenizer does not have")
+        mask = (int(tokenizer.mask_token_id or 0), masked)
+        return cls(reader, Model(network, reader.sizes(), dropout, mask))
 
     @property
     def device(self) -> torch.device:
@@ -266,6 +272,7 @@ class Tagger:
             ontology = Ontology.from_json(**contract["ontology"])
             tokenizer = AutoTokenizer.from_pretrained(folder)
             reader = Reader(tokenizer, ontology, tuple(contract["heads"]), **contract["reader"])
+            config = AutoConfig.from_pretrained(folder)
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
         if reader.sizes() != contract["heads"]:
@@ -274,10 +281,15 @@ class Tagger:
             raise ModelError(
                 f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {contract['vocabulary']}"
             )
-        model = Model(blank(AutoConfig.from_pretrained(folder)), contract["heads"], contract["dropout"])
+        longest = max(reader.length, reader.argument_length)
+        if longest > readable_length(config):
+            raise ModelError(
+                f"{folder}: windows of {longest}, but the encoder reads {readable_length(config)} subwords"
+            )
+        model = Model(blank(config), contract["heads"], contract["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
         tagger = cls(reader, model.eval(), contract["temperatures"], contract["meta"])
         model.to(pick_device(device))
@@ -301,8 +313,9 @@ def _contract(folder: Path) -> dict[str, Any]:
         contract: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{path}: not JSON: {error}") from None
-    if contract.get("format") != FORMAT:
-        raise ModelError(f"{path}: format {contract.get('format')}, this version of khabar reads format {FORMAT}")
+    found = contract.get("format") if isinstance(contract, dict) else None
+    if found != FORMAT:
+        raise ModelError(f"{path}: format {found}, this version of khabar reads format {FORMAT}")
     needed = {"heads", "ontology", "reader", "vocabulary", "dropout", "temperatures", "meta"}
     if missing := needed - contract.keys():
         raise ModelError(f"{path}: lacks {sorted(missing)}")
