@@ -266,7 +266,7 @@ class Reader:
         return result
 
     def _lead(self, ids: Sequence[int]) -> int:
-        """1 where a word's first subword is the bare word mark of a unigram tokenizer, which says nothing of the word."""
+        """1 where a word's first subword is a unigram tokenizer's bare word mark, which says nothing of the word."""
         return int(len(ids) > 1 and ids[0] == self._bare)
 
     def _encode(self, forms: Sequence[str]) -> list[tuple[int, ...]]:

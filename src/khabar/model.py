@@ -20,11 +20,20 @@ class Model(nn.Module):
         encoder: any model of `transformers.AutoModel` that returns hidden states (batch, subwords, width).
         heads: outputs of each head by name.
         dropout: applied to the hidden states before the heads.
+        mask: the id that hides subwords from the encoder in training, and the share of them it hides. Names that
+            training never showed are then read from their context (cf. word dropout, Iyyer et al. 2015).
 
     """
 
-    def __init__(self, encoder: nn.Module, heads: Mapping[str, int], dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        heads: Mapping[str, int],
+        dropout: float = 0.1,
+        mask: tuple[int, float] = (0, 0.0),
+    ) -> None:
         super().__init__()
+        self.mask_id, self.mask_share = mask
         self.encoder = encoder
         config: Any = encoder.config
         self.dropout = nn.Dropout(dropout)
@@ -56,6 +65,10 @@ class Model(nn.Module):
             hidden_from_view = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_share
             hidden_from_view[:, 0] = False  # the token that opens the input
             input_ids = input_ids.masked_fill(hidden_from_view, self.mask_id)
+        if self.training and self.mask_share:
+            concealed = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_share
+            concealed[:, 0] = False  # the token that opens the input
+            input_ids = input_ids.masked_fill(concealed, self.mask_id)
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
         first = hidden.gather(1, positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
