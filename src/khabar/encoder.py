@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import urllib.error
 import urllib.request
@@ -10,9 +11,11 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file
+from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-__all__ = ["COMPACT", "ModelError", "blank", "locate", "pretrained", "readable_length"]
+__all__ = ["COMPACT", "ModelError", "blank", "embedded", "locate", "pretrained", "readable_length"]
 
 COMPACT = Path(__file__).parent / "compact"
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
@@ -22,8 +25,8 @@ class ModelError(RuntimeError):
     """An encoder or model folder that cannot be used, and what to do about it."""
 
 
-def pretrained(encoder: str, attention_dropout: float) -> tuple[Any, Any]:
-    """Tokenizer and network, in float32 and without pooler.
+def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple[Any, Any]:
+    """Tokenizer and network, in float32 and without pooler; embeddings and ``frozen`` lower layers are not trained.
 
     Raises `ModelError` where the encoder cannot be had (`locate`) or has no fast tokenizer.
     """
@@ -35,7 +38,20 @@ def pretrained(encoder: str, attention_dropout: float) -> tuple[Any, Any]:
     if hasattr(config, "attention_probs_dropout_prob"):
         config.attention_probs_dropout_prob = attention_dropout
     network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
+    if frozen:
+        stacks = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == config.num_hidden_layers]
+        if not stacks or not 0 < frozen <= config.num_hidden_layers:
+            raise ModelError(f"{encoder}: cannot freeze {frozen} of {config.num_hidden_layers} layers")
+        for part in (network.embeddings, *stacks[0][:frozen]):
+            part.requires_grad_(False)
     return tokenizer, network
+
+
+def embedded() -> tuple[str, dict[str, torch.Tensor]]:
+    """The embedded encoder's weights in float32, and the sha256 of the file that holds them."""
+    path = COMPACT / "model.safetensors"
+    weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+    return hashlib.sha256(path.read_bytes()).hexdigest(), weights
 
 
 def blank(config: Any) -> Any:

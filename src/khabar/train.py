@@ -211,7 +211,8 @@ def _is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> 
         for name in ("run.json", "settings.json"):
             (output / name).unlink(missing_ok=True)
     wanted = json.loads(json.dumps(settings))
-    if kept.is_file():
+    begun = (output / "run.json").is_file() or _last_checkpoint(output / "checkpoints") is not None
+    if begun and kept.is_file():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if found != wanted:
             keys = [key for key in wanted["config"] if wanted["config"][key] != found["config"].get(key)]
@@ -274,6 +275,8 @@ def _parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: floa
     """Encoder and heads, each with and without weight decay (none on biases and layer norms)."""
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in tagger.model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault((name.startswith("heads."), parameter.ndim > 1), []).append(parameter)
     return [
         {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}

@@ -1,0 +1,88 @@
+"""«لا يُبنى الطابق العلوي قبل السفلي»: a file imports only from floors below its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "khabar"
+LINES = 350
+
+# Each module's floor; a module imports what stands on a lower one. Parts of a floor order its own rooms.
+FLOORS: dict[str, tuple[int, ...]] = {
+    "document": (0, 0),
+    "ontology": (0, 1),
+    "cleaning": (1, 0),
+    "farasa": (1, 0),
+    "arabic": (1, 1),
+    "bio": (1, 2),
+    "formats": (2, 0),
+    "formats.lines": (2, 0),
+    "formats.tags": (2, 1),
+    **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "quotes", "text")},
+    "metrics": (2, 2),
+    "windows": (2, 2),
+    "corpus": (2, 3),
+    "calibration": (3, 0),
+    "encoder": (3, 0),
+    "features": (3, 0),
+    "model": (3, 1),
+    "tagger": (4, 0),
+    "view": (5, 0),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare"), (5, 1)),
+}
+FILES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent == PACKAGE or path.parent.name == "formats"
+}
+MODULES = {
+    name.removesuffix(".__init__"): path for name, path in FILES.items() if name != "__init__"
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            module = node.module or ""
+            names.update(
+                f"{module}.{alias.name}" if module in ("khabar", "khabar.formats") else module for alias in node.names
+            )
+    return names
+
+
+def test_every_module_has_its_floor() -> None:
+    assert set(MODULES) == set(FLOORS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_from_floors_below(name: str) -> None:
+    ours = {module.removeprefix("khabar.") for module in imported(MODULES[name]) if module.startswith("khabar.")}
+    assert {module for module in ours if FLOORS[module] >= FLOORS[name]} == set()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_configuration_ends_at_the_scripts(name: str) -> None:
+    tops = {module.partition(".")[0] for module in imported(FILES[name])}
+    assert not tops & {"hydra", "omegaconf"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_says_what_it_is_for_and_can_be_read_at_one_sitting(name: str) -> None:
+    source = FILES[name].read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source))
+    assert len(source.splitlines()) <= LINES
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE.parents[1] / "tests").glob("test_*.py")), ids=lambda path: path.stem)
+def test_a_test_file_opens_with_a_sentence_in_arabic(path: Path) -> None:
+    opening = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    assert len(re.findall(r"[\u0621-\u064a\u064b-\u0652]+", opening)) >= 3

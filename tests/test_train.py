@@ -1,0 +1,324 @@
+"""«وقع هجوم أمس.»: a run learns it, says how well, is not repeated, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainingArguments
+
+from khabar import corpus as corpora
+from khabar import train as module
+from khabar.corpus import Corpus
+from khabar.document import DataError, Document, Mention
+from khabar.features import HEADS
+from khabar.ontology import Ontology
+from khabar.tagger import Tagger
+from khabar.train import DocumentTrainer, bf16_is_native, train
+
+ShortRun = Callable[..., Callable[..., TrainingArguments]]
+Run = Callable[..., Path]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run(encoder: Path, corpus: Corpus, short_run: ShortRun, tmp_path: Path) -> Run:
+    """Train for two epochs in ``tmp_path/run``; any parameter may be given."""
+
+    def start(**changes: Any) -> Path:
+        parameters: dict[str, Any] = {
+            "model": partial(Tagger.create, str(encoder)),
+            "task": {"heads": list(HEADS), "length": 96, "argument_length": 128},
+            "corpus": corpus,
+            "trainer": short_run(),
+            "output": tmp_path / "run",
+            "precision": "float32",
+        }
+        return train(**(parameters | changes))
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def record(trained: Path) -> dict[str, Any]:
+    """What the run that learned by heart says of itself."""
+    found: dict[str, Any] = json.loads((trained.parent / "run.json").read_text(encoding="utf-8"))
+    return found
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# Learning
+
+
+def test_the_loss_falls_and_the_corpus_is_learned_by_heart(record: dict[str, Any]) -> None:
+    losses = [row["loss"] for row in record["history"] if "loss" in row]
+    assert losses[-1] < losses[0] / 5
+    for kind in ("entities", "TC", "AC"):
+        assert record["dev"][kind]["micro"]["f1"] > 0.5
+
+
+def test_the_trained_folder_loads_and_scores_as_it_says(
+    trained: Path, record: dict[str, Any], corpus: Corpus
+) -> None:
+    tagger = Tagger.load(trained, "cpu")
+    assert tagger.temperatures == record["temperatures"]
+    assert module.score(corpus.split("dev"), tagger.tag(corpus.split("dev"))).to_json() == record["dev"]
+    assert tagger.meta["dev"]["entities"] == round(record["dev"]["entities"]["micro"]["f1"], 4)
+
+
+def test_each_head_has_its_temperature(record: dict[str, Any]) -> None:
+    assert set(record["temperatures"]) == set(HEADS)
+    assert all(0.05 <= value <= 20 for value in record["temperatures"].values())
+    assert len(set(record["temperatures"].values())) == len(HEADS)
+
+
+# What is kept
+
+
+def test_the_run_says_what_it_takes_to_repeat_it(record: dict[str, Any], trained: Path, corpus: Corpus) -> None:
+    assert record["config"] == {"epochs": 30}
+    assert record["seed"] == 1
+    assert record["data"] == {str(corpus.path): corpus.hash}
+    assert set(record["versions"]) >= {"khabar", "torch", "transformers"}
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["precision"] == "float32"
+    assert record["train"]["documents"] == 12
+    assert record["train"]["inputs"] == 12 + 12  # windows and triggers
+    assert record["epochs"] == 30
+    assert len([row for row in record["history"] if "eval_f1" in row]) == 30
+    assert read(trained.parent / "settings.json") == {key: record[key] for key in ("config", "data", "seed")}
+
+
+def test_the_run_leaves_logs_and_no_checkpoints(trained: Path) -> None:
+    assert any((trained.parent / "tensorboard").rglob("events.out.tfevents*"))
+    assert not (trained.parent / "checkpoints").exists()
+
+
+def test_the_model_card_says_what_it_is_and_how_good(trained: Path, record: dict[str, Any], corpus: Corpus) -> None:
+    card = (trained / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# أخبار: entities, triggers, arguments, clitics\n")
+    assert corpus.hash[:16] in card
+    assert f"| entities | {record['dev']['entities']['micro']['f1']:.3f} |" in card
+    assert "12 documents" in card
+    assert "python -m khabar.predict" in card
+
+
+def test_git_state_is_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert module._git_state() == {}
+
+
+# Again
+
+
+def test_a_finished_run_is_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(trainer=partial_epochs(1))
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert run(model=pytest.fail) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def partial_epochs(number: int, **fields: Any) -> Callable[..., TrainingArguments]:
+    return partial(
+        TrainingArguments,
+        num_train_epochs=number,
+        per_device_train_batch_size=8,
+        report_to=[],
+        disable_tqdm=True,
+        logging_steps=1,
+        **fields,
+    )
+
+
+def test_a_run_of_another_configuration_is_refused_unless_it_may_be_replaced(run: Run, tmp_path: Path) -> None:
+    run(record={"learning_rate": 1, "same": 0}, trainer=partial_epochs(1))
+    with pytest.raises(DataError, match=r"other \['learning_rate'\].*overwrite=true"):
+        run(record={"learning_rate": 2, "same": 0})
+    with pytest.raises(DataError, match="other data or seed"):
+        run(record={"learning_rate": 1, "same": 0}, seed=2)
+    (tmp_path / "run" / "stale").write_text("")
+    run(record={"learning_rate": 2, "same": 0}, trainer=partial_epochs(1), overwrite=True)
+    assert read(tmp_path / "run" / "run.json")["config"]["learning_rate"] == 2
+    assert not (tmp_path / "run" / "stale").exists()
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = run(output=tmp_path / "whole", trainer=partial_epochs(4))
+    evaluate = DocumentTrainer.evaluate
+    monkeypatch.setattr(DocumentTrainer, "evaluate", interrupted_in_epoch(3, evaluate))
+    with pytest.raises(KeyboardInterrupt):
+        run(trainer=partial_epochs(4))
+    assert not (tmp_path / "run" / "run.json").exists()
+    # What was being written when the machine went down is no checkpoint.
+    (tmp_path / "run" / "checkpoints" / "checkpoint-999").mkdir()
+
+    seen: list[float] = []
+    monkeypatch.setattr(DocumentTrainer, "evaluate", counting(seen, evaluate))
+    caplog.set_level(logging.INFO)
+    folder = run(trainer=partial_epochs(4))
+    assert seen == [3, 4]  # two epochs were left
+    assert any("resuming from" in message for message in caplog.messages)
+    evaluated = [[row["epoch"] for row in read(p / "run.json")["history"] if "eval_f1" in row] for p in (folder.parent,)]
+    assert evaluated == [[1, 2, 3, 4]]
+    weights, expected = load_file(folder / "model.safetensors"), load_file(whole / "model.safetensors")
+    for name, tensor in expected.items():
+        torch.testing.assert_close(weights[name], tensor, msg=name)
+
+
+def interrupted_in_epoch(number: int, evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def interrupt(self: DocumentTrainer, *arguments: Any, **names: Any) -> Any:
+        if self.state.epoch == number:
+            raise KeyboardInterrupt
+        return evaluate(self, *arguments, **names)
+
+    return interrupt
+
+
+def counting(seen: list[float], evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def count(self: DocumentTrainer, *arguments: Any, **names: Any) -> Any:
+        seen.append(self.state.epoch or 0)
+        return evaluate(self, *arguments, **names)
+
+    return count
+
+
+def test_equal_seeds_give_equal_models(run: Run, tmp_path: Path) -> None:
+    first, again, other = (
+        load_file(run(output=tmp_path / name, seed=seed, trainer=partial_epochs(1)) / "model.safetensors")
+        for name, seed in (("a", 5), ("b", 5), ("c", 6))
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+# Choices
+
+
+def test_a_run_stops_when_dev_no_longer_improves_and_keeps_the_best_epoch(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2])
+    weights: list[torch.Tensor] = []
+
+    def evaluate(self: DocumentTrainer, **_: Any) -> dict[str, float]:
+        values = {"eval_f1": next(scores)}
+        weights.append(self.tagger.model.heads["entities"].weight.detach().clone())
+        self.log(values)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
+        return values
+
+    monkeypatch.setattr(DocumentTrainer, "evaluate", evaluate)
+    folder = run(trainer=partial_epochs(6), patience=2)
+    assert read(tmp_path / "run" / "run.json")["epochs"] == 4
+    assert torch.equal(load_file(folder / "model.safetensors")["heads.entities.weight"], weights[1])
+
+
+def test_without_dev_the_last_epoch_is_kept(
+    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
+) -> None:
+    corpora.write(tmp_path / "train-only", "أخبار", ontology, {"train": documents[:3]})
+    folder = run(corpus=Corpus(tmp_path / "train-only"), trainer=partial_epochs(2))
+    record = read(tmp_path / "run" / "run.json")
+    assert (record["dev"], record["temperatures"], record["epochs"]) == ({}, {}, 2)
+    assert Tagger.load(folder, "cpu").temperatures == {}
+
+
+def test_corpora_with_different_layers_are_learned_in_one_run(
+    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
+) -> None:
+    names = Ontology("أسماء", {**ontology.entities, "LAW": "قانون"})
+    acts = Ontology("وقائع", {}, ontology.events)
+    entities = [Document(f"e/{d.id}", d.text, d.entities) for d in documents if d.entities is not None]
+    events = [Document(f"v/{d.id}", d.text, None, d.events) for d in documents if d.events is not None]
+    corpora.write(tmp_path / "names", "أسماء", names, {"train": entities})
+    corpora.write(tmp_path / "acts", "وقائع", acts, {"train": events, "dev": events})
+    folder = run(
+        corpus=Corpus(tmp_path / "acts"),
+        also=[Corpus(tmp_path / "names")],
+        trainer=partial_epochs(20),
+        learning_rate=5e-3,
+        head_learning_rate=5e-3,
+        patience=20,
+    )
+    tagger = Tagger.load(folder, "cpu")
+    assert set(tagger.reader.ontology.entities) == {*ontology.entities, "LAW"}
+    assert tagger.reader.ontology.events == ontology.events
+    found = module.score(entities, tagger.tag(entities)).units["entities"].micro
+    assert found.f1 > 0.5  # of the second corpus
+    record = read(tmp_path / "run" / "run.json")
+    assert record["dev"]["TC"]["micro"]["f1"] > 0.5  # of the first
+    assert set(record["data"]) == {str(tmp_path / "acts"), str(tmp_path / "names")}
+    assert record["train"]["documents"] == len(entities) + len(events)
+
+
+def test_ontologies_that_contradict_each_other_are_refused(
+    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
+) -> None:
+    other = Ontology.from_json("أخرى", {}, {"Meet": {"gloss": "لقاء", "roles": ["Person"]}})
+    corpora.write(tmp_path / "other", "أخرى", other, {"train": [Document("خبر", "لا شيء", None, ())]})
+    with pytest.raises(DataError, match="'أخبار' and 'أخرى' differ in event type 'Meet'"):
+        run(also=[Corpus(tmp_path / "other")])
+
+
+def test_types_that_the_given_ontology_lacks_are_refused(run: Run) -> None:
+    with pytest.raises(DataError, match="is not in ontology 'ضيقة'"):
+        run(ontology=Ontology.from_json("ضيقة", {"LAW": "قانون"}))
+
+
+def test_a_train_split_without_words_is_refused(run: Run, tmp_path: Path, ontology: Ontology) -> None:
+    corpora.write(tmp_path / "empty", "فارغة", ontology, {"train": [Document("خبر", " ", ())]})
+    with pytest.raises(DataError, match="holds no words"):
+        run(corpus=Corpus(tmp_path / "empty"))
+
+
+def test_gold_that_cannot_be_expressed_is_counted(
+    run: Run, tmp_path: Path, ontology: Ontology, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    document = Document("خبر", "قال الوزير ً 🔴", (Mention(5, 7, "PER"), Mention(0, 3, "ORG")), ())
+    corpora.write(tmp_path / "odd", "غريبة", ontology, {"train": [document]})
+    run(corpus=Corpus(tmp_path / "odd"), trainer=partial_epochs(1))
+    levels = {record.getMessage(): record.levelname for record in caplog.records}
+    assert levels["gold entities: 2"] == "INFO"
+    assert levels["entities that no tags can express: 1"] == "WARNING"
+    assert levels["words without a readable form: 2"] == "WARNING"
+
+
+def test_heads_learn_at_their_own_rate_and_biases_do_not_decay(untrained: Tagger) -> None:
+    groups = module._parameter_groups(untrained, 1e-4, 1e-2, 0.1)
+    assert sorted((group["lr"], group["weight_decay"], len(group["params"]) > 0) for group in groups) == [
+        *((1e-4, 0.0, True), (1e-4, 0.1, True), (1e-2, 0.0, True), (1e-2, 0.1, True))
+    ]
+    assert sum(len(group["params"]) for group in groups) == len(list(untrained.model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True, "avx2": True}, True), ({"avx2": True}, False), ({}, False)],
+)
+def test_bfloat16_is_chosen_where_the_processor_has_it(
+    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert bf16_is_native() is native
+
+
+def test_bfloat16_can_be_asked_for(run: Run, tmp_path: Path) -> None:
+    folder = run(precision="bf16", trainer=partial_epochs(1))
+    assert read(tmp_path / "run" / "run.json")["precision"] == "bf16"
+    weights = load_file(folder / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
