@@ -34,7 +34,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 def test_the_report_says_what_was_scored(report: dict[str, Any], corpus: Corpus, trained: Path) -> None:
     assert report["schema"] == 1
-    assert (report["model"], report["corpus"], report["split"]) == (str(trained), "أخبار", "test")
+    assert (report["checkpoint"], report["corpus"], report["split"]) == (str(trained), "أخبار", "test")
     assert report["data"] == corpus.hash
     assert report["scores"]["documents"] == {"entities": 4, "events": 4}
 

@@ -183,8 +183,12 @@ def test_encoders_with_one_segment_read_the_trigger_between_markers(
     assert ends[1] == ends[0] + 1
     assert "".join(tokens[ends[1] + 1 : ends[2]]).replace("▁", " ") == " واجتمع لقاء"
     assert not any(instance.token_type_ids)
+    bare = reader.tokenizer.convert_tokens_to_ids("▁")
     for word, position in zip(instance.words, instance.positions, strict=True):
-        assert instance.input_ids[position] == reading.subwords[word][0]
+        # The label sits on the first subword that has letters, behind a bare word mark.
+        ids = reading.subwords[word]
+        assert instance.input_ids[position] == (ids[1] if ids[0] == bare else ids[0])
+    assert any(ids[0] == bare for ids in reading.subwords)
 
 
 def test_a_trigger_deep_in_an_article_is_seen_with_both_sides(readers: list[Reader]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -80,9 +79,3 @@ def test_a_module_says_what_it_is_for_and_can_be_read_at_one_sitting(name: str) 
     source = FILES[name].read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(source))
     assert len(source.splitlines()) <= LINES
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE.parents[1] / "tests").glob("test_*.py")), ids=lambda path: path.stem)
-def test_a_test_file_opens_with_a_sentence_in_arabic(path: Path) -> None:
-    opening = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    assert len(re.findall(r"[\u0621-\u064a\u064b-\u0652]+", opening)) >= 3

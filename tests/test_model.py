@@ -96,6 +96,21 @@ def test_a_batch_without_any_label_has_loss_zero_and_finite_gradients(model: Mod
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
+def test_masking_hides_its_share_of_subwords_in_training_only(encoder: Path) -> None:
+    torch.manual_seed(4)
+    model = Model(AutoModel.from_pretrained(encoder, add_pooling_layer=False), HEADS, mask=(4, 0.2))
+    seen: list[Tensor] = []
+    model.encoder.register_forward_pre_hook(lambda _, __, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
+    ids = torch.full((100, 101), 7)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "positions": torch.ones(100, 1, dtype=int)}
+    model.train()(**inputs)
+    model.eval()(**inputs)
+    assert (seen[0][:, 0] == 7).all()  # the token that opens the input stays
+    assert set(seen[0].unique().tolist()) == {4, 7}
+    assert (seen[0][:, 1:] == 4).float().mean().item() == pytest.approx(0.2, abs=0.02)
+    assert torch.equal(seen[1], ids)
+
+
 def test_dropout_is_for_training_only(model: Model) -> None:
     first, again = (model(**batch())["logits"]["entities"] for _ in range(2))
     assert torch.equal(first, again)

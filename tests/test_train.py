@@ -122,14 +122,14 @@ def test_git_state_is_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.
 # Again
 
 
-def test_a_finished_run_is_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = run(trainer=partial_epochs(1))
+def test_a_finished_run_is_not_repeated(run: Run) -> None:
+    folder = run(trainer=epochs(1))
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert run(model=pytest.fail) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
-def partial_epochs(number: int, **fields: Any) -> Callable[..., TrainingArguments]:
+def epochs(number: int, **fields: Any) -> Callable[..., TrainingArguments]:
     return partial(
         TrainingArguments,
         num_train_epochs=number,
@@ -142,25 +142,25 @@ def partial_epochs(number: int, **fields: Any) -> Callable[..., TrainingArgument
 
 
 def test_a_run_of_another_configuration_is_refused_unless_it_may_be_replaced(run: Run, tmp_path: Path) -> None:
-    run(record={"learning_rate": 1, "same": 0}, trainer=partial_epochs(1))
+    run(record={"learning_rate": 1, "same": 0}, trainer=epochs(1))
     with pytest.raises(DataError, match=r"other \['learning_rate'\].*overwrite=true"):
         run(record={"learning_rate": 2, "same": 0})
     with pytest.raises(DataError, match="other data or seed"):
         run(record={"learning_rate": 1, "same": 0}, seed=2)
-    (tmp_path / "run" / "stale").write_text("")
-    run(record={"learning_rate": 2, "same": 0}, trainer=partial_epochs(1), overwrite=True)
+    (tmp_path / "run" / "model" / "stale").write_text("")
+    run(record={"learning_rate": 2, "same": 0}, trainer=epochs(1), overwrite=True)
     assert read(tmp_path / "run" / "run.json")["config"]["learning_rate"] == 2
-    assert not (tmp_path / "run" / "stale").exists()
+    assert not (tmp_path / "run" / "model" / "stale").exists()
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = run(output=tmp_path / "whole", trainer=partial_epochs(4))
+    whole = run(output=tmp_path / "whole", trainer=epochs(4))
     evaluate = DocumentTrainer.evaluate
     monkeypatch.setattr(DocumentTrainer, "evaluate", interrupted_in_epoch(3, evaluate))
     with pytest.raises(KeyboardInterrupt):
-        run(trainer=partial_epochs(4))
+        run(trainer=epochs(4))
     assert not (tmp_path / "run" / "run.json").exists()
     # What was being written when the machine went down is no checkpoint.
     (tmp_path / "run" / "checkpoints" / "checkpoint-999").mkdir()
@@ -168,11 +168,11 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
     seen: list[float] = []
     monkeypatch.setattr(DocumentTrainer, "evaluate", counting(seen, evaluate))
     caplog.set_level(logging.INFO)
-    folder = run(trainer=partial_epochs(4))
+    folder = run(trainer=epochs(4))
     assert seen == [3, 4]  # two epochs were left
     assert any("resuming from" in message for message in caplog.messages)
-    evaluated = [[row["epoch"] for row in read(p / "run.json")["history"] if "eval_f1" in row] for p in (folder.parent,)]
-    assert evaluated == [[1, 2, 3, 4]]
+    history = read(tmp_path / "run" / "run.json")["history"]
+    assert [row["epoch"] for row in history if "eval_f1" in row] == [1, 2, 3, 4]
     weights, expected = load_file(folder / "model.safetensors"), load_file(whole / "model.safetensors")
     for name, tensor in expected.items():
         torch.testing.assert_close(weights[name], tensor, msg=name)
@@ -197,7 +197,7 @@ def counting(seen: list[float], evaluate: Callable[..., Any]) -> Callable[..., A
 
 def test_equal_seeds_give_equal_models(run: Run, tmp_path: Path) -> None:
     first, again, other = (
-        load_file(run(output=tmp_path / name, seed=seed, trainer=partial_epochs(1)) / "model.safetensors")
+        load_file(run(output=tmp_path / name, seed=seed, trainer=epochs(1)) / "model.safetensors")
         for name, seed in (("a", 5), ("b", 5), ("c", 6))
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -221,7 +221,7 @@ def test_a_run_stops_when_dev_no_longer_improves_and_keeps_the_best_epoch(
         return values
 
     monkeypatch.setattr(DocumentTrainer, "evaluate", evaluate)
-    folder = run(trainer=partial_epochs(6), patience=2)
+    folder = run(trainer=epochs(6), patience=2)
     assert read(tmp_path / "run" / "run.json")["epochs"] == 4
     assert torch.equal(load_file(folder / "model.safetensors")["heads.entities.weight"], weights[1])
 
@@ -230,7 +230,7 @@ def test_without_dev_the_last_epoch_is_kept(
     run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
 ) -> None:
     corpora.write(tmp_path / "train-only", "أخبار", ontology, {"train": documents[:3]})
-    folder = run(corpus=Corpus(tmp_path / "train-only"), trainer=partial_epochs(2))
+    folder = run(corpus=Corpus(tmp_path / "train-only"), trainer=epochs(2))
     record = read(tmp_path / "run" / "run.json")
     assert (record["dev"], record["temperatures"], record["epochs"]) == ({}, {}, 2)
     assert Tagger.load(folder, "cpu").temperatures == {}
@@ -248,7 +248,7 @@ def test_corpora_with_different_layers_are_learned_in_one_run(
     folder = run(
         corpus=Corpus(tmp_path / "acts"),
         also=[Corpus(tmp_path / "names")],
-        trainer=partial_epochs(20),
+        trainer=epochs(20),
         learning_rate=5e-3,
         head_learning_rate=5e-3,
         patience=20,
@@ -290,11 +290,27 @@ def test_gold_that_cannot_be_expressed_is_counted(
     caplog.set_level(logging.INFO)
     document = Document("خبر", "قال الوزير ً 🔴", (Mention(5, 7, "PER"), Mention(0, 3, "ORG")), ())
     corpora.write(tmp_path / "odd", "غريبة", ontology, {"train": [document]})
-    run(corpus=Corpus(tmp_path / "odd"), trainer=partial_epochs(1))
+    run(corpus=Corpus(tmp_path / "odd"), trainer=epochs(1))
     levels = {record.getMessage(): record.levelname for record in caplog.records}
     assert levels["gold entities: 2"] == "INFO"
     assert levels["entities that no tags can express: 1"] == "WARNING"
     assert levels["words without a readable form: 2"] == "WARNING"
+
+
+def test_a_run_that_was_never_begun_may_be_given_another_configuration(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not in ontology"):
+        run(record={"types": "few"}, ontology=Ontology.from_json("ضيقة", {"LAW": "قانون"}))
+    run(record={"types": "all"}, trainer=epochs(1))
+    assert read(tmp_path / "run" / "settings.json")["config"] == {"types": "all"}
+
+
+def test_frozen_layers_stay_as_they_are(run: Run, encoder: Path) -> None:
+    folder = run(model=partial(Tagger.create, str(encoder), frozen=1), trainer=epochs(1))
+    before, after = load_file(encoder / "model.safetensors"), load_file(folder / "model.safetensors")
+    kept = {name for name in before if f"encoder.{name}" in after and torch.equal(before[name], after[f"encoder.{name}"])}
+    assert {name.split(".")[0] for name in kept} == {"embeddings", "encoder"}
+    assert {name.split(".")[2] for name in kept if name.startswith("encoder.")} == {"0"}
+    assert all(name in kept for name in before if name.startswith(("embeddings.", "encoder.layer.0.")))
 
 
 def test_heads_learn_at_their_own_rate_and_biases_do_not_decay(untrained: Tagger) -> None:
@@ -318,7 +334,7 @@ def test_bfloat16_is_chosen_where_the_processor_has_it(
 
 
 def test_bfloat16_can_be_asked_for(run: Run, tmp_path: Path) -> None:
-    folder = run(precision="bf16", trainer=partial_epochs(1))
+    folder = run(precision="bf16", trainer=epochs(1))
     assert read(tmp_path / "run" / "run.json")["precision"] == "bf16"
     weights = load_file(folder / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}

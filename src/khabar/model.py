@@ -62,10 +62,6 @@ class Model(nn.Module):
 
         """
         if self.training and self.mask_share:
-            hidden_from_view = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_share
-            hidden_from_view[:, 0] = False  # the token that opens the input
-            input_ids = input_ids.masked_fill(hidden_from_view, self.mask_id)
-        if self.training and self.mask_share:
             concealed = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_share
             concealed[:, 0] = False  # the token that opens the input
             input_ids = input_ids.masked_fill(concealed, self.mask_id)

@@ -46,6 +46,7 @@ def train(
     head_learning_rate: float = 5e-4,
     patience: int = 3,
     precision: Literal["auto", "float32", "bf16"] = "auto",
+    dev: Literal["choose", "learn"] = "choose",
     overwrite: bool = False,
     record: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -63,6 +64,8 @@ def train(
         head_learning_rate: of the linear heads, which start from nothing.
         patience: epochs without a better dev score before the run stops.
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
+        dev: ``choose`` the epoch on the dev split and fit the temperatures on it; or ``learn`` from it too, for a
+            fixed number of epochs that was chosen before: the last run before a test split is scored.
         overwrite: begin again where ``output`` holds a run.
         record: the resolved configuration, kept with the run; a run is resumed only with an equal one.
 
@@ -80,7 +83,9 @@ def train(
 
     set_seed(seed)
     documents = [document for part in (corpus, *also) for document in part.split("train")]
-    dev = corpus.split("dev") if "dev" in corpus.splits else []
+    held_out = corpus.split("dev") if "dev" in corpus.splits else []
+    if dev == "learn":
+        documents, held_out = [*documents, *held_out], []
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     instances = _instances(tagger.reader, documents)
@@ -93,7 +98,7 @@ def train(
         len(instances),
         words,
         subwords,
-        len(dev),
+        len(held_out),
     )
 
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
@@ -107,25 +112,25 @@ def train(
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         train_sampling_strategy="group_by_length",
-        eval_strategy="epoch" if dev else "no",
+        eval_strategy="epoch" if held_out else "no",
         save_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=bool(dev),
-        metric_for_best_model="eval_f1" if dev else None,
-        greater_is_better=True if dev else None,
+        load_best_model_at_end=bool(held_out),
+        metric_for_best_model="eval_f1" if held_out else None,
+        greater_is_better=True if held_out else None,
     )
     optimiser = torch.optim.AdamW(
         _parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
     )
     runner = DocumentTrainer(
         tagger,
-        dev,
+        held_out,
         model=tagger.model,
         args=arguments,
         train_dataset=features,
         data_collator=Collator(tagger.reader),
         optimizers=(optimiser, None),
-        callbacks=[EarlyStoppingCallback(patience)] if dev else [],
+        callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
     )
     checkpoint = _last_checkpoint(output / "checkpoints")
     if checkpoint:
@@ -134,8 +139,8 @@ def train(
     runner.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - began
 
-    tagger.calibrate(dev, bf16)
-    scores = score(dev, tagger.tag(dev, bf16=bf16)).to_json() if dev else {}
+    tagger.calibrate(held_out, bf16)
+    scores = score(held_out, tagger.tag(held_out, bf16=bf16)).to_json() if held_out else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
@@ -302,7 +307,15 @@ def _headline(scores: Mapping[str, Any]) -> dict[str, float]:
 def _card(run: Mapping[str, Any], corpus: Corpus, also: Sequence[Corpus], tagger: Tagger) -> str:
     """The model card."""
     reader = tagger.reader
-    scores = "\n".join(f"| {name} | {value:.3f} |" for name, value in _headline(run["dev"]).items())
+    rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in _headline(run["dev"]).items())
+    scores = f"""Micro F1 on dev (strict spans; arguments of predicted triggers). The epoch was chosen on it, which makes
+the scores optimistic: score a test split with `scripts/evaluate.py`.
+
+| unit | F1 |
+|---|---|
+{rows}"""
+    if not rows:
+        scores = "No split was held out: score the model on a test split with `scripts/evaluate.py`."
     corpora = "\n".join(f"- {part.name}, content hash `{part.hash[:16]}`" for part in (corpus, *also))
     return f"""# {reader.ontology.name}: {", ".join(reader.heads)}
 
@@ -316,11 +329,6 @@ seed {run["seed"]}, {run["precision"]}, {run["seconds"]:.0f} s on {run["machine"
 ({run["words_per_second"]:g} words/s, evaluation on dev included).
 Preprocessing `{reader.preprocessing}`, windows of {reader.length} subwords.
 
-Micro F1 on dev, on which the epoch was chosen (strict spans; arguments of predicted triggers):
-
-| unit | F1 |
-|---|---|
 {scores}
 
-The folder of the run holds the configuration, data hashes, library versions and the history (`run.json`).
-Dev scores are optimistic: the checkpoint was chosen on them. Score a test split with `scripts/evaluate.py`."""
+The folder of the run holds the configuration, data hashes, library versions and the history (`run.json`)."""
