@@ -308,8 +308,8 @@ def _card(run: Mapping[str, Any], corpus: Corpus, also: Sequence[Corpus], tagger
     """The model card."""
     reader = tagger.reader
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in _headline(run["dev"]).items())
-    scores = f"""Micro F1 on dev (strict spans; arguments of predicted triggers). The epoch was chosen on it, which makes
-the scores optimistic: score a test split with `scripts/evaluate.py`.
+    scores = f"""Micro F1 on dev (strict spans; arguments of predicted triggers). The epoch was chosen on it, which
+makes the scores optimistic: score a test split with `scripts/evaluate.py`.
 
 | unit | F1 |
 |---|---|
