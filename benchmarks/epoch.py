@@ -31,13 +31,16 @@ from khabar.encoder import COMPACT
 from khabar.tagger import Collator, Tagger
 from khabar.train import bf16_is_native
 
-ARABERT_BASE: dict[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
-VOCABULARY = 64_000
+ARABERT_BASE: dict[str, Any] = {  # BERT-base, of which layers, heads and widths are the defaults
+    "vocab_size": 64_000,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+}
 
 
 def arabert_shaped(folder: Path) -> str:
     """Write an encoder of AraBERT-base's shape with random weights; returns its folder."""
-    BertModel(BertConfig(vocab_size=VOCABULARY, **ARABERT_BASE), add_pooling_layer=False).save_pretrained(folder)
+    BertModel(BertConfig(**ARABERT_BASE), add_pooling_layer=False).save_pretrained(folder)
     AutoTokenizer.from_pretrained(COMPACT).save_pretrained(folder)
     return str(folder)
 

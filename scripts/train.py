@@ -15,6 +15,7 @@ from khabar.train import train
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 def main(config: DictConfig) -> None:
     """Compose the configuration, instantiate it and train."""
+    OmegaConf.resolve(config.data.corpus)  # its path may be named after what is taken away next
     with open_dict(config):
         config.data.pop("prepare", None)  # how the corpus was made is said in its manifest
     OmegaConf.resolve(config)

@@ -160,6 +160,11 @@ def _pieces() -> tuple[list[str], list[str]]:
     return sorted(set("".join(texts)) - set(" \n")), sorted(forms)[::2]
 
 
+def _save_tokenizer(folder: Path, tokenizer: Tokenizer, **special: str) -> None:
+    fast: Any = PreTrainedTokenizerFast  # untyped in transformers
+    fast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained BERT of two layers with a WordPiece vocabulary and two segments."""
@@ -177,7 +182,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    _save_tokenizer(folder, tokenizer, **names)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary),
@@ -187,7 +192,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=64,
         max_position_embeddings=160,
     )
-    BertModel(config).save_pretrained(folder)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 
@@ -204,8 +209,8 @@ def one_segment_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    names = dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", **names).save_pretrained(folder)
+    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    _save_tokenizer(folder, tokenizer, unk_token="<unk>", **names)
     torch.manual_seed(0)
     config = RobertaConfig(
         vocab_size=len(pieces),
@@ -219,7 +224,7 @@ def one_segment_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=1,
         eos_token_id=2,
     )
-    RobertaModel(config).save_pretrained(folder)
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 

@@ -16,7 +16,7 @@ from khabar.document import Mention
 
 TEXT = "زار الرئيس الفرنسي بيروت"  # words at 0..3, 4..10, 11..18, 19..24
 LABELS = ("PER", "GPE")
-O, B_PER, I_PER, B_GPE, I_GPE = range(5)
+OUT, B_PER, I_PER, B_GPE, I_GPE = range(5)
 Rows = NDArray[np.float32]
 
 
@@ -24,8 +24,8 @@ Rows = NDArray[np.float32]
     ("start", "end", "covered"),
     [
         (4, 18, range(1, 3)),
-        (0, 3, range(0, 1)),
-        (0, 24, range(0, 4)),
+        (0, 3, range(1)),
+        (0, 24, range(4)),
         (5, 6, range(1, 2)),  # inside a word
         (9, 12, range(1, 3)),  # the end of one and the start of the next
         (3, 4, range(1, 1)),  # white space
@@ -38,12 +38,12 @@ def test_the_words_of_a_mention_share_a_character_with_it(start: int, end: int, 
 @pytest.mark.parametrize(
     ("mentions", "expected"),
     [
-        ([], [O, O, O, O]),
-        ([(4, 18, "PER"), (19, 24, "GPE")], [O, B_PER, I_PER, B_GPE]),
-        ([(4, 10, "PER"), (11, 18, "PER")], [O, B_PER, B_PER, O]),  # neighbours stay two
-        ([(4, 18, "PER"), (11, 18, "GPE")], [O, B_PER, I_PER, O]),  # a shared word stays with the first
-        ([(5, 8, "GPE")], [O, B_GPE, O, O]),  # moved to the word's edges
-        ([(3, 4, "PER")], [O, O, O, O]),
+        ([], [OUT, OUT, OUT, OUT]),
+        ([(4, 18, "PER"), (19, 24, "GPE")], [OUT, B_PER, I_PER, B_GPE]),
+        ([(4, 10, "PER"), (11, 18, "PER")], [OUT, B_PER, B_PER, OUT]),  # neighbours stay two
+        ([(4, 18, "PER"), (11, 18, "GPE")], [OUT, B_PER, I_PER, OUT]),  # a shared word stays with the first
+        ([(5, 8, "GPE")], [OUT, B_GPE, OUT, OUT]),  # moved to the word's edges
+        ([(3, 4, "PER")], [OUT, OUT, OUT, OUT]),
     ],
 )
 def test_mentions_become_tags(mentions: list[tuple[int, int, str]], expected: list[int]) -> None:
@@ -59,13 +59,13 @@ def test_tags_are_named_in_the_order_of_their_numbers() -> None:
 @pytest.mark.parametrize(
     ("row", "valid"),
     [
-        ([O, B_PER, I_PER, I_PER], True),
+        ([OUT, B_PER, I_PER, I_PER], True),
         ([B_PER, B_PER, B_GPE, I_GPE], True),
-        ([I_PER, O, O, O], False),
-        ([O, I_PER, O, O], False),
-        ([B_PER, I_GPE, O, O], False),
-        ([B_PER, O, I_PER, O], False),
-        ([B_PER, I_PER, I_GPE, O], False),
+        ([I_PER, OUT, OUT, OUT], False),
+        ([OUT, I_PER, OUT, OUT], False),
+        ([B_PER, I_GPE, OUT, OUT], False),
+        ([B_PER, OUT, I_PER, OUT], False),
+        ([B_PER, I_PER, I_GPE, OUT], False),
     ],
 )
 def test_a_mention_never_starts_with_an_inside_tag(row: list[int], valid: bool) -> None:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_an_empty_document_has_nothing_to_read(readers: list[Reader]) -> None:
         ({"heads": ["entities", "relations"]}, r"heads \['relations'\]"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(reader: Reader, settings: dict[str, object], message: str) -> None:
+def test_settings_that_cannot_work_are_refused(reader: Reader, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(reader, **settings)
 
@@ -119,9 +120,7 @@ def test_a_tokenizer_without_special_tokens_is_refused(reader: Reader, ontology:
         Reader(Bare(), ontology, HEADS)
 
 
-def test_forms_are_cut_once_and_the_memory_of_them_is_bounded(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forms_are_cut_once_and_the_memory_of_them_is_bounded(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("khabar.features._CACHE_LIMIT", 3)
     fresh = replace(reader, _cache={})
     document = Document("خبر", "هاجم الجيش السوري تنظيم داعش الجيش")
@@ -222,9 +221,7 @@ def test_a_layer_that_is_not_annotated_teaches_nothing(reader: Reader, documents
     assert annotated["لا جديد"] == nothing | {ENTITIES: True, TRIGGERS: True, CLITICS: False}
 
 
-def test_an_argument_instance_answers_for_its_own_trigger_only(
-    reader: Reader, documents: tuple[Document, ...]
-) -> None:
+def test_an_argument_instance_answers_for_its_own_trigger_only(reader: Reader, documents: tuple[Document, ...]) -> None:
     document = documents[4]  # قصفت and قتل
     reading = reader.read(document)
     found = [instance for instance in reader.instances(reading) if instance.trigger]
@@ -324,9 +321,10 @@ def test_no_instances_no_mentions(reader: Reader) -> None:
 # Arabic with what newsrooms paste around it, and whatever else Unicode has
 ARABIC = st.text(st.sampled_from("ابتجدرسعقلمنهويةىأإآءؤئ"), min_size=1, max_size=8)
 MARKED = st.text(st.sampled_from("بغداوكل" + "ًٌٍَُِّْـ"), min_size=1, max_size=10)
-ODD = st.sampled_from(
-    ["🔴", "👩‍👩‍👧", "\u200f", "\u200e", "\u202b", "\ufeff", "http://t.co/a b", "<b x>", "&amp;", "a@b.com", "@وزير"]
-    + ["١٢٣", "12كم", "ﻻ", "ﷺ", "«", "»", "(", ").", "…", "هههههه", "ً", "http:// x.com", "\u0640", "ـَ", "..", "\u00ad"]
+ODD = st.one_of(
+    st.sampled_from(["🔴", "👩\u200d👩\u200d👧", "\u200f", "\u200e", "\u202b", "\ufeff", "\u00ad", "\u0640", "ـَ", "ً"]),
+    st.sampled_from(["http://t.co/a b", "http:// x.com", "<b x>", "&amp;", "a@b.com", "@وزير", "هههههه", "ﻻ", "ﷺ"]),
+    st.sampled_from(["١٢٣", "12كم", "«", "»", "(", ").", "…", ".."]),
 )
 TEXTS = st.lists(
     st.one_of(ARABIC, ARABIC, MARKED, ODD, st.sampled_from([" ", " ", "\n", "\u00a0", "\u2028"]), st.text(max_size=4)),

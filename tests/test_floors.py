@@ -38,9 +38,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.parent == PACKAGE or path.parent.name == "formats"
 }
-MODULES = {
-    name.removesuffix(".__init__"): path for name, path in FILES.items() if name != "__init__"
-}
+MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items() if name != "__init__"}
 
 
 def imported(path: Path) -> set[str]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-__all__ = ["COMPACT", "ModelError", "blank", "embedded", "locate", "pretrained", "readable_length"]
+__all__ = ["COMPACT", "ModelError", "blank", "embedded", "locate", "pick_device", "pretrained", "readable_length"]
 
 COMPACT = Path(__file__).parent / "compact"
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
@@ -84,6 +84,15 @@ def locate(encoder: str) -> str:
     except OSError as error:
         raise ModelError(f"encoder {encoder!r}: the model hub cannot be reached ({error}). {_ADVICE}") from None
     return encoder
+
+
+def pick_device(device: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises `ModelError` where the device asked for is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r}: no CUDA device is available; use device=cpu")
+    return torch.device(device)
 
 
 def readable_length(config: Any) -> int:

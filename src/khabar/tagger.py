@@ -22,12 +22,12 @@ from transformers import AutoConfig, AutoTokenizer
 
 from khabar.calibration import temperature
 from khabar.document import Document, Event, Mention
-from khabar.encoder import ModelError, blank, embedded, pretrained, readable_length
+from khabar.encoder import ModelError, blank, embedded, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
 
-__all__ = ["Collator", "Tagger", "pick_device"]
+__all__ = ["Collator", "Tagger"]
 
 FORMAT = 1  # of the contract; a folder of another format is refused
 CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"
@@ -311,15 +311,6 @@ class Tagger:
         tagger = cls(reader, model.eval(), contract["temperatures"], contract["meta"])
         model.to(pick_device(device))
         return tagger
-
-
-def pick_device(device: str) -> torch.device:
-    """``auto`` is the GPU where there is one. Raises `ModelError` where the device asked for is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"device {device!r}: no CUDA device is available; use device=cpu")
-    return torch.device(device)
 
 
 def _contract(folder: Path) -> dict[str, Any]:
