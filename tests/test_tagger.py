@@ -145,7 +145,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "its ontology needs",
     ),
     "broken ontology": (edit(ontology=lambda old: old | {"events": {"Attack": "هجوم"}}), "needs a gloss"),
-    "other embedded encoder": (edit(base="0" * 64), "another version of the embedded encoder"),
     "other tokenizer": (grow_tokenizer, "pieces, the model was made with"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "the contract cannot be honoured"),
     "no encoder configuration": (lambda folder: (folder / "config.json").unlink(), r"config\.json"),
@@ -174,15 +173,6 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ModelError, match="use device=cpu"):
         pick_device("cuda:1")
-
-
-def test_weights_of_the_embedded_encoder_are_not_written_again(ontology: Ontology, tmp_path: Path) -> None:
-    first = Tagger.create("compact", ontology, (ENTITIES,), frozen=12)
-    first.save(tmp_path / "model")
-    assert (tmp_path / "model" / "model.safetensors").stat().st_size < 1_000_000
-    weights, again = first.model.state_dict(), Tagger.load(tmp_path / "model", "cpu").model.state_dict()
-    assert weights.keys() == again.keys()
-    assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
 # Encoders

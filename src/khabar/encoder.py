@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import urllib.error
 import urllib.request
@@ -11,11 +10,10 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants
-from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-__all__ = ["COMPACT", "ModelError", "blank", "embedded", "locate", "pick_device", "pretrained", "readable_length"]
+__all__ = ["COMPACT", "ModelError", "blank", "locate", "pick_device", "pretrained", "readable_length"]
 
 COMPACT = Path(__file__).parent / "compact"
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
@@ -45,13 +43,6 @@ def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple
         for part in (network.embeddings, *stacks[0][:frozen]):
             part.requires_grad_(False)
     return tokenizer, network
-
-
-def embedded() -> tuple[str, dict[str, torch.Tensor]]:
-    """The embedded encoder's weights in float32, and the sha256 of the file that holds them."""
-    path = COMPACT / "model.safetensors"
-    weights = {name: tensor.float() for name, tensor in load_file(path).items()}
-    return hashlib.sha256(path.read_bytes()).hexdigest(), weights
 
 
 def blank(config: Any) -> Any:

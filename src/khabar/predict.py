@@ -25,6 +25,7 @@ __all__ = ["articles", "main", "predict"]
 
 log = logging.getLogger(__name__)
 STDIN = "-"
+DEMO = "runs/demo/model"  # what `make demo` trains, below the current folder
 
 
 def predict(
@@ -112,16 +113,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="the JSONL file to write")
     parser.add_argument(
         "--model",
-        default=os.environ.get("KHABAR_MODEL"),
-        help="a model folder that training wrote (default: the environment variable KHABAR_MODEL)",
+        default=os.environ.get("KHABAR_MODEL", DEMO),
+        help=f"a model folder that training wrote (default: the environment variable KHABAR_MODEL, else {DEMO})",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if options.model is None:
-        parser.error("which model? --model FOLDER, or set KHABAR_MODEL; `make demo` trains one in runs/demo/model")
+    if options.model == DEMO and not Path(DEMO).is_dir():
+        parser.error(f"which model? --model FOLDER, or set KHABAR_MODEL; `make demo` trains one in {DEMO}")
     try:
         predict(options.model, options.sources, options.output, options.device, options.batch_tokens, options.show)
     except (DataError, ModelError) as error:

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from khabar.calibration import temperature
 from khabar.document import Document, Event, Mention
-from khabar.encoder import ModelError, blank, embedded, pick_device, pretrained, readable_length
+from khabar.encoder import ModelError, blank, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
@@ -95,8 +95,7 @@ class Tagger:
             attention_dropout: of attention weights in training. Drawing it takes a quarter of the time of a step
                 on a CPU and rules out the fused attention kernels, so it is off unless asked for.
             masked: share of subwords hidden in training (`khabar.model.Model`).
-            frozen: lower layers of the encoder that are left as they are, embeddings included: training is faster,
-                and a folder saved from the embedded encoder smaller.
+            frozen: lower layers of the encoder that are left as they are, embeddings included: training is faster.
             settings: of `khabar.features.Reader`.
 
         Raises `ModelError` where the encoder cannot be had.
@@ -239,10 +238,7 @@ class Tagger:
             self.temperatures[head] = round(temperature(scores[kept], labels[kept]), 4)
 
     def save(self, folder: Path) -> None:
-        """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole.
-
-        Weights that are still those of the embedded encoder are not written again: the contract names it by hash.
-        """
+        """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
@@ -250,16 +246,9 @@ class Tagger:
             config.save_pretrained(staging)
             self.reader.tokenizer.save_pretrained(staging)
             weights = {name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-            base, known = embedded()
-            changed = {
-                name: tensor
-                for name, tensor in weights.items()
-                if not _same(tensor, known.get(name.removeprefix("encoder.")))
-            }
-            save_file(changed, staging / WEIGHTS, metadata={"format": "pt"})
+            save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
             contract = {
                 "format": FORMAT,
-                "base": base if len(changed) < len(weights) else None,
                 "heads": self.reader.sizes(),
                 "ontology": self.reader.ontology.to_json(),
                 "reader": {name: getattr(self.reader, name) for name in _READER_SETTINGS},
@@ -300,12 +289,8 @@ class Tagger:
                 f"{folder}: windows of {longest}, but the encoder reads {readable_length(config)} subwords"
             )
         model = Model(blank(config), contract["heads"], contract["dropout"])
-        base, known = embedded() if contract["base"] else (None, {})
-        if contract["base"] != base:
-            raise ModelError(f"{folder}: made from another version of the embedded encoder; train it again")
         try:
-            weights = {f"encoder.{name}": tensor for name, tensor in known.items()}
-            model.load_state_dict(weights | load_file(folder / WEIGHTS))
+            model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
         tagger = cls(reader, model.eval(), contract["temperatures"], contract["meta"])
@@ -324,14 +309,10 @@ def _contract(folder: Path) -> dict[str, Any]:
     found = contract.get("format") if isinstance(contract, dict) else None
     if found != FORMAT:
         raise ModelError(f"{path}: format {found}, this version of khabar reads format {FORMAT}")
-    needed = {"base", "heads", "ontology", "reader", "vocabulary", "dropout", "temperatures", "meta"}
+    needed = {"heads", "ontology", "reader", "vocabulary", "dropout", "temperatures", "meta"}
     if missing := needed - contract.keys():
         raise ModelError(f"{path}: lacks {sorted(missing)}")
     return contract
-
-
-def _same(tensor: torch.Tensor, other: torch.Tensor | None) -> bool:
-    return other is not None and torch.equal(tensor, other)
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
