@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "features": (3, 0),
     "model": (3, 1),
     "tagger": (4, 0),
+    "record": (5, 0),
     "view": (5, 0),
     **dict.fromkeys(("train", "evaluate", "predict", "prepare"), (5, 1)),
 }

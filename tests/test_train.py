@@ -21,6 +21,7 @@ from khabar.document import DataError, Document, Mention
 from khabar.features import HEADS
 from khabar.metrics import score
 from khabar.ontology import Ontology
+from khabar.record import surroundings
 from khabar.tagger import Tagger
 from khabar.train import DocumentTrainer, bf16_is_native, train
 
@@ -115,7 +116,7 @@ def test_the_model_card_says_what_it_is_and_how_good(trained: Path, record: dict
 def test_git_state_is_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert module._git_state() == {}
+    assert surroundings()["git"] == {}
 
 
 # Again

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import shutil
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +22,12 @@ from khabar.features import Instance, Reader, recovered
 from khabar.formats import lines
 from khabar.metrics import score
 from khabar.ontology import Ontology
+from khabar.record import card, headline, surroundings
 from khabar.tagger import Collator, Tagger
 
 __all__ = ["bf16_is_native", "train"]
 
 log = logging.getLogger(__name__)
-LIBRARIES = ("khabar", "torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy")
 
 
 def train(
@@ -133,7 +130,9 @@ def train(
         callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
     )
     checkpoint = _last_checkpoint(output / "checkpoints")
+    done = 0.0  # epochs that an interrupted run left behind
     if checkpoint:
+        done = json.loads((Path(checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))["epoch"]
         log.info("resuming from %s", checkpoint)
     began = time.perf_counter()
     runner.train(resume_from_checkpoint=checkpoint)
@@ -144,10 +143,8 @@ def train(
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
-        "versions": {name: version(name) for name in LIBRARIES},
-        "python": platform.python_version(),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "device": str(tagger.device)},
-        "git": _git_state(),
+        **surroundings(),
+        "device": str(tagger.device),
         "precision": "bf16" if bf16 else "float32",
         "train": {
             "documents": len(documents),
@@ -157,14 +154,14 @@ def train(
         },
         "seconds": round(seconds, 1),
         "epochs": runner.state.epoch,
-        "words_per_second": round(words * (runner.state.epoch or 0) / seconds, 1),
+        "words_per_second": round(words * ((runner.state.epoch or 0) - done) / seconds, 1),
         "temperatures": tagger.temperatures,
         "dev": scores,
         "history": history,
     }
-    tagger.meta = {"data": settings["data"], "seed": seed, "dev": _headline(scores)}
+    tagger.meta = {"data": settings["data"], "seed": seed, "dev": headline(scores)}
     tagger.save(folder)
-    lines.write(folder / "README.md", [_card(run, corpus, also, tagger)])
+    lines.write(folder / "README.md", [card(run, (corpus, *also), tagger.reader)])
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
@@ -287,48 +284,3 @@ def _parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: floa
         {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}
         for (head, matrix), found in groups.items()
     ]
-
-
-def _git_state() -> dict[str, Any]:
-    """Commit of the working folder and whether it is changed; empty outside a checkout or without git."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
-
-
-def _headline(scores: Mapping[str, Any]) -> dict[str, float]:
-    """Micro F1 of each kind of unit."""
-    return {name: round(value["micro"]["f1"], 4) for name, value in scores.items() if "micro" in value}
-
-
-def _card(run: Mapping[str, Any], corpus: Corpus, also: Sequence[Corpus], tagger: Tagger) -> str:
-    """The model card."""
-    reader = tagger.reader
-    rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in _headline(run["dev"]).items())
-    scores = f"""Micro F1 on dev (strict spans; arguments of predicted triggers). The epoch was chosen on it, which
-makes the scores optimistic: score a test split with `scripts/evaluate.py`.
-
-| unit | F1 |
-|---|---|
-{rows}"""
-    if not rows:
-        scores = "No split was held out: score the model on a test split with `scripts/evaluate.py`."
-    corpora = "\n".join(f"- {part.name}, content hash `{part.hash[:16]}`" for part in (corpus, *also))
-    return f"""# {reader.ontology.name}: {", ".join(reader.heads)}
-
-A khabar model: label articles with `python -m khabar.predict PATH --model FOLDER --output FILE.jsonl`.
-
-Trained on
-{corpora}
-
-{run["train"]["documents"]} documents, {run["train"]["words"]} words an epoch, {run["epochs"]:g} epochs,
-seed {run["seed"]}, {run["precision"]}, {run["seconds"]:.0f} s on {run["machine"]["device"]}
-({run["words_per_second"]:g} words/s, evaluation on dev included).
-Preprocessing `{reader.preprocessing}`, windows of {reader.length} subwords.
-
-{scores}
-
-The folder of the run holds the configuration, data hashes, library versions and the history (`run.json`)."""
