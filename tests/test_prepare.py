@@ -190,7 +190,7 @@ def test_the_script_says_what_is_wrong(tmp_path: Path, arguments: list[str], mes
 @pytest.mark.parametrize(
     ("data", "source", "folder", "expected"),
     [
-        ("anercorp", "anercorp", "", {"train": (179, 8079), "dev": (20, 921), "test": (47, 2285)}),
+        ("anercorp", "anercorp", "", {"train": (179, 8046), "dev": (20, 954), "test": (47, 2285)}),
         ("wojood", "wojood_sample", "", {"train": (1114, 2312), "dev": (158, 385), "test": (357, 711)}),
         ("gsr", "gsr", "fold-4", {"train": (301, 0), "dev": (43, 0), "test": (86, 0)}),
     ],
