@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from khabar.calibration import temperature
-from khabar.document import Document, Event, Mention
+from khabar.document import DataError, Document, Event, Mention
 from khabar.encoder import COMPACT, ModelError, locate, pick_device
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, TRIGGERS
 from khabar.formats import jsonl
@@ -332,6 +332,16 @@ def test_a_gold_trigger_that_cannot_be_read_has_no_arguments(tagger: Tagger) -> 
     event = Event(Mention(4, 5, "Attack"))
     (found,) = tagger.tag([Document("خبر", "قال ً أمس", None, (event,))], gold_triggers=True)
     assert found.events == (event,)
+
+
+def test_gold_triggers_of_a_layer_that_is_not_annotated_stay_unannotated(tagger: Tagger) -> None:
+    assert [d.events for d in tagger.tag([Document("1", "وقع هجوم أمس")], gold_triggers=True)] == [None]
+
+
+def test_gold_triggers_of_unknown_type_are_named(tagger: Tagger) -> None:
+    document = Document("خبر", "وقع هجوم أمس", None, (Event(Mention(4, 8, "Unheard")),))
+    with pytest.raises(DataError, match=r"'خبر'.*Unheard"):
+        list(tagger.tag([document], gold_triggers=True))
 
 
 def test_arguments_have_roles_that_the_type_admits(untrained: Tagger, documents: tuple[Document, ...]) -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer
 
 from khabar.calibration import temperature
-from khabar.document import Document, Event, Mention
+from khabar.document import DataError, Document, Event, Mention
 from khabar.encoder import ModelError, blank, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
@@ -190,6 +190,9 @@ class Tagger:
         triggers = self._by_document(TRIGGERS, windows, flat, logits)
         if gold_triggers:
             triggers = [list(dict.fromkeys(e.trigger for e in d.events or ())) for d in group]
+            for document, found in zip(group, triggers, strict=True):
+                if unknown := {trigger.label for trigger in found} - reader.ontology.events.keys():
+                    raise DataError(f"document {document.id!r}: the model has no event types {sorted(unknown)}")
         events: list[list[Event]] | None = None
         if triggers is not None:
             events = [[] for _ in group]
@@ -207,7 +210,7 @@ class Tagger:
             yield replace(
                 document,
                 entities=None if entities is None else tuple(entities[index]),
-                events=None if events is None else tuple(events[index]),
+                events=None if events is None or (gold_triggers and document.events is None) else tuple(events[index]),
             )
 
     def _by_document(
