@@ -245,9 +245,9 @@ class Reader:
         start, end = first.start, last.end
         if CLITICS in logits:
             start = _behind(text, first, int(logits[CLITICS][span.first].argmax())) or start
-        while start < end - 1 and unicodedata.category(text[start]) == "Cf":  # bidi marks
+        while start < end - 1 and _is_invisible(text[start]):
             start += 1
-        while end > start + 1 and unicodedata.category(text[end - 1]) == "Cf":
+        while end > start + 1 and _is_invisible(text[end - 1]):
             end -= 1
         return Mention(start, end, self.labels(head)[span.label], span.score)
 
@@ -311,6 +311,11 @@ def recovered(reader: Reader, reading: Reading) -> Document:
         found = reader.mentions(ARGUMENTS, primed, perfect(primed)) if primed else [[] for _ in triggers]
         events = tuple(Event(t, tuple(arguments)) for t, arguments in zip(triggers, found, strict=True))
     return Document(document.id, document.text, entities, events, document.meta)
+
+
+def _is_invisible(character: str) -> bool:
+    """Bidi marks and their like, and the white space that such a word of its own leaves at a mention's edge."""
+    return unicodedata.category(character) == "Cf" or character.isspace()
 
 
 def _behind(text: str, word: Word, letters: int) -> int | None:
