@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import Unigram, WordPiece
 from transformers import (
@@ -38,6 +39,11 @@ from khabar.tagger import Tagger
 from khabar.train import train
 
 torch.set_num_threads(1)
+# How long an example takes says more about the machine than about the code. CI draws the same examples every time,
+# so that a change is judged by what it changes; elsewhere they are new with each run.
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _ONTOLOGY = Ontology.from_json(
     "أخبار",
