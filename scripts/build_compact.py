@@ -147,7 +147,7 @@ class Reader:
         self.data = data
         self.position = 0
 
-    def skip(self, size: int) -> bytes:
+    def raw(self, size: int) -> bytes:
         """The next `size` bytes."""
         if self.position + size > len(self.data):
             raise ValueError(f"expected {size} bytes at {self.position}: the file is cut off")
@@ -156,7 +156,7 @@ class Reader:
 
     def take(self, layout: str) -> tuple[Any, ...]:
         """The next values, by a layout of the `struct` module."""
-        return struct.unpack(f"<{layout}", self.skip(struct.calcsize(f"<{layout}")))
+        return struct.unpack(f"<{layout}", self.raw(struct.calcsize(f"<{layout}")))
 
 
 def parse_source(data: bytes) -> Source:
@@ -173,19 +173,19 @@ def parse_source(data: bytes) -> Source:
     count, bos, eos, pad, unk, blob_size = reader.take("5iQ")
     offsets = reader.take(f"{count + 1}I")
     scores = reader.take(f"{count}f")
-    blob = reader.skip(blob_size)
+    blob = reader.raw(blob_size)
     pieces = tuple(
         (blob[start:end].decode("utf-8"), score)
         for start, end, score in zip(offsets[:-1], offsets[1:], scores, strict=True)
     )
     # The map of code points to their normal forms is not read: `normalizer` states the same in four rules.
     _, map_size = reader.take("iI")
-    reader.skip(map_size)
+    reader.raw(map_size)
     directory: dict[str, Entry] = {}
     (tensors,) = reader.take("i")
     for _ in range(tensors):
         (length,) = reader.take("H")
-        name = reader.skip(length).decode("ascii")
+        name = reader.raw(length).decode("ascii")
         directory[name] = Entry(*reader.take("BIQQ"))
     return Source(data, shape, pieces, bos, eos, pad, unk, directory)
 
