@@ -21,7 +21,8 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "formats": (2, 0),
     "formats.lines": (2, 0),
     "formats.tags": (2, 1),
-    **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "quotes", "text")},
+    **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "text", "trec")},
+    **{f"formats.{name}": (2, 3) for name in ("quotes", "standoff")},
     "metrics": (2, 2),
     "windows": (2, 2),
     "corpus": (2, 3),
@@ -32,7 +33,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "tagger": (4, 0),
     "record": (5, 0),
     "view": (5, 0),
-    **dict.fromkeys(("train", "evaluate", "predict", "prepare"), (5, 1)),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -79,6 +79,21 @@ def test_what_is_saved_is_loaded(
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "model"]
 
 
+def test_training_goes_on_from_the_encoder_of_a_model_folder(folder: Path, tagger: Tagger, ontology: Ontology) -> None:
+    again = Tagger.create(str(folder), ontology, ["entities"], length=128, argument_length=128)
+    kept = tagger.model.encoder.state_dict()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in again.model.encoder.state_dict().items())
+    assert set(again.model.heads) == {"entities"}
+
+
+def test_half_the_size_labels_the_same(tmp_path: Path, tagger: Tagger, documents: tuple[Document, ...]) -> None:
+    tagger.save(tmp_path / "whole")
+    tagger.save(tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert list(Tagger.load(tmp_path / "half").tag(documents)) == list(tagger.tag(documents))
+
+
 def test_saving_replaces_the_folder_as_a_whole(folder: Path, tagger: Tagger) -> None:
     (folder / "stale.bin").write_text("old")
     tagger.save(folder)

@@ -10,12 +10,24 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-__all__ = ["COMPACT", "ModelError", "blank", "locate", "pick_device", "pretrained", "readable_length"]
+__all__ = [
+    "COMPACT",
+    "CONTRACT",
+    "WEIGHTS",
+    "ModelError",
+    "blank",
+    "locate",
+    "pick_device",
+    "pretrained",
+    "readable_length",
+]
 
 COMPACT = Path(__file__).parent / "compact"
+CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"  # of a model folder that khabar saved
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
 
 
@@ -26,6 +38,8 @@ class ModelError(RuntimeError):
 def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple[Any, Any]:
     """Tokenizer and network, in float32 and without pooler; embeddings and ``frozen`` lower layers are not trained.
 
+    Of a model folder that khabar saved, it is the encoder without the heads: training goes on from it.
+
     Raises `ModelError` where the encoder cannot be had (`locate`) or has no fast tokenizer.
     """
     folder = locate(encoder)
@@ -35,7 +49,12 @@ def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple
         raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
     if hasattr(config, "attention_probs_dropout_prob"):
         config.attention_probs_dropout_prob = attention_dropout
-    network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
+    if (Path(folder) / CONTRACT).is_file():  # a model folder of khabar: its encoder, without its heads
+        network = blank(config)
+        weights, prefix = load_file(Path(folder) / WEIGHTS), "encoder."
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+    else:
+        network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
     if frozen:
         stacks = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == config.num_hidden_layers]
         if not stacks or not 0 < frozen <= config.num_hidden_layers:

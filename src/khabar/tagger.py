@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from khabar.calibration import temperature
 from khabar.document import DataError, Document, Event, Mention
-from khabar.encoder import ModelError, blank, pick_device, pretrained, readable_length
+from khabar.encoder import CONTRACT, WEIGHTS, ModelError, blank, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
@@ -30,7 +30,6 @@ from khabar.ontology import Ontology
 __all__ = ["Collator", "Tagger"]
 
 FORMAT = 1  # of the contract; a folder of another format is refused
-CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
 
 
@@ -240,15 +239,19 @@ class Tagger:
             kept = labels != IGNORE
             self.temperatures[head] = round(temperature(scores[kept], labels[kept]), 4)
 
-    def save(self, folder: Path) -> None:
-        """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole."""
+    def save(self, folder: Path, half: bool = False) -> None:
+        """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole.
+
+        With ``half`` the weights are rounded to float16: half the size, for models that are passed on.
+        """
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
             config: Any = self.model.encoder.config
             config.save_pretrained(staging)
             self.reader.tokenizer.save_pretrained(staging)
-            weights = {name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+            dtype = torch.float16 if half else torch.float32
+            weights = {name: tensor.cpu().to(dtype).contiguous() for name, tensor in self.model.state_dict().items()}
             save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
             contract = {
                 "format": FORMAT,

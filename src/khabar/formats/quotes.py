@@ -5,6 +5,9 @@ One JSON object a file: ``id``, ``text``, ``entities`` as ``[quote, type]`` pair
 A quote may be given in context, the mention between ⟦ and ⟧. An entity's quote marks every occurrence
 that is not part of a longer entity; a trigger's must be unique; an argument's resolves to the
 occurrence nearest to its trigger, within the trigger's sentence where there is one.
+
+Annotation of articles that stand elsewhere leaves ``text`` out: it comes, with its ``meta``, from the document
+of the same id.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from khabar.document import DataError, Document, Event, Mention
+from khabar.formats import jsonl
 from khabar.ontology import Ontology
 
 __all__ = ["read"]
@@ -29,14 +34,19 @@ _SENTENCE_END = re.compile(r"[.!?؟\n]")
 _EDGE = re.compile(r"^[\s\"'«»“”‘’،؛:.!?؟,;-]|[\s\"'«»“”‘’،؛:.!?؟,;-]$")
 
 
-def read(path: Path, ontology: Ontology) -> Document:
-    """Read one annotated article.
+def read(path: Path, ontology: Ontology, texts: Mapping[str, Document] | None = None) -> Document:
+    """Read one annotated article; ``texts`` are the documents, by id, of articles whose text is not in the file.
 
     Raises `DataError` that names the file and the quote where a quote is not found, is ambiguous,
     does not stand at the edges of words, or has a label that the ontology does not admit.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if texts is not None and isinstance(record, dict):
+            if record.get("id") not in texts:
+                raise DataError(f"the texts have no document {record.get('id')!r}")
+            source = texts[record["id"]]
+            record = {**source.meta, **record, "text": source.text}
         expected = {"id": str, "text": str, "entities": list, "events": list}
         for key, kind in expected.items():
             if not isinstance(record, dict) or not isinstance(record.get(key), kind):
@@ -118,17 +128,19 @@ def _distance(text: str, trigger: Mention, span: Span) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Check hand-annotated articles, list what their quotes became, and write them as JSONL."""
+    """Check hand-annotated articles, list what their quotes became, count their labels, and write them as JSONL."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--texts", type=Path, help="JSONL with the texts of articles that are annotated by id alone")
     parser.add_argument("--ontology", required=True, type=Path, help="an ontology file (YAML)")
     parser.add_argument("--output", type=Path, help="write the documents here, one JSON object a line")
     arguments = parser.parse_args()
     ontology = Ontology.load(arguments.ontology)
+    texts = None if arguments.texts is None else {d.id: d for d in jsonl.read(arguments.texts)}
     documents, failed = [], 0
     for path in arguments.files:
         try:
-            documents.append(read(path, ontology))
+            documents.append(read(path, ontology, texts))
         except DataError as error:
             failed += 1
             print(f"ERROR {error}", file=sys.stderr)
@@ -139,6 +151,13 @@ def main() -> None:
         for event in document.events or ():
             roles = " · ".join(f"{a.label}: {document.surface(a)}" for a in event.arguments)
             print(f"  {event.type} «{document.surface(event.trigger)}» {roles}")
+    words = sum(len(document.text.split()) for document in documents)
+    print(f"\n{len(documents)} articles, {words} words")
+    for layer in ("entities", "events"):
+        counts = Counter(
+            m.label if isinstance(m, Mention) else m.type for d in documents for m in getattr(d, layer) or ()
+        )
+        print(f"{layer}: " + " · ".join(f"{label} {count}" for label, count in counts.most_common()))
     if failed:
         raise SystemExit(f"{failed} of {len(arguments.files)} files have errors; nothing was written")
     if arguments.output:
