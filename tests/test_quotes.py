@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khabar.document import DataError, Document, Mention
-from khabar.formats import quotes
+from khabar.formats import jsonl, quotes
 from khabar.ontology import EventType, Ontology
 
 TEXT = "قتل مسلحون ثلاثة جنود في كركوك. ودان محافظ كركوك الهجوم"
@@ -160,6 +160,29 @@ def test_a_file_that_is_no_article_is_named(folder: Path, content: bytes, messag
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"article.json: .*{message}"):
         quotes.read(path, ONTOLOGY)
+
+
+def test_a_missing_space_between_digit_and_letter_parts_words(folder: Path) -> None:
+    text = "يوم 25نوفمبر2016وقتل جندي"
+    document = read(
+        folder,
+        text=text,
+        entities=[["25نوفمبر2016", "GPE"]],
+        events=[{"type": "Die", "trigger": "قتل", "arguments": [["جندي", "Victim"]]}],
+    )
+    assert [document.surface(mention) for mention in document.mentions()] == ["25نوفمبر2016", "قتل", "جندي"]
+
+
+def test_texts_that_stand_elsewhere_are_annotated_by_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = folder / "texts.jsonl"
+    jsonl.write(texts, [Document("خبر", TEXT, meta={"category": "عالم", "source": "أخرى"})])
+    labels = write(folder, {key: value for key, value in RECORD.items() if key != "text"}, "labels.json")
+    run(monkeypatch, folder, labels, "--texts", texts, "--output", folder / "out.jsonl")
+    [document] = jsonl.read(folder / "out.jsonl")
+    assert document == quotes.read(write(folder, RECORD | {"category": "عالم"}), ONTOLOGY)
+    stranger = write(folder, {"id": "غريب", "entities": [], "events": []}, "stranger.json")
+    with pytest.raises(DataError, match=r"stranger\.json: the texts have no document 'غريب'"):
+        quotes.read(stranger, ONTOLOGY, {})
 
 
 words = st.text("ابتوفكلم", min_size=1, max_size=4)

@@ -110,15 +110,21 @@ def _find(text: str, quote: str) -> list[Span]:
         start = match.start() + offset
         end = start + len(mention)
         word = start
-        while word and _LETTER.match(text[word - 1]):
+        while word and _joined(text, word):
             word -= 1
-        if _CLITICS.fullmatch(text[word:start]) and not (end < len(text) and _LETTER.match(text[end])):
+        if _CLITICS.fullmatch(text[word:start]) and not _joined(text, end):
             spans.append((start, end))
     if not spans:
         raise DataError(f"quote {quote!r} is not in the text as words of their own")
     if context != mention and len(spans) > 1:
         raise DataError(f"context {quote!r} occurs {len(spans)} times")
     return spans
+
+
+def _joined(text: str, place: int) -> bool:
+    """Whether the characters on both sides are of one word; a digit and a letter are of two, a space is missing."""
+    pair = text[place - 1 : place + 1] if place else ""
+    return len(pair) == 2 and all(map(_LETTER.match, pair)) and pair[0].isdigit() == pair[1].isdigit()
 
 
 def _distance(text: str, trigger: Mention, span: Span) -> tuple[int, int]:
