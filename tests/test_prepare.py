@@ -16,7 +16,7 @@ import pytest
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
 from khabar.ontology import Ontology
-from khabar.prepare import Reader, every, folds_by, listed, prepare
+from khabar.prepare import Reader, chained, every, folds_by, listed, prepare
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -67,6 +67,13 @@ def test_splits_are_read_carved_checked_and_written(tmp_path: Path, caplog: pyte
     assert ("khabar.prepare", logging.WARNING, "أخبار train: repaired: 3") in caplog.record_tuples
     table = caplog.messages[-1].splitlines()
     assert table[2].split() == ["train", "18", "144", "18", "18", "18"]
+
+
+def test_a_split_may_have_several_sources(tmp_path: Path) -> None:
+    both = partial(chained, [reader(articles(2, "أ"), repaired=1), reader(articles(3, "ب"), repaired=2)])
+    (manifest,) = prepare("أخبار", tmp_path / "c", {"train": both}, ontology=ONTOLOGY)
+    assert ids(Corpus(tmp_path / "c").split("train")) == ["أ-1", "أ-2", "ب-1", "ب-2", "ب-3"]
+    assert manifest["report"] == {"train": {"repaired": 3}}
 
 
 def test_without_an_ontology_the_types_found_are_taken(tmp_path: Path) -> None:

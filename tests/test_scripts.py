@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import load_dataset
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from khabar.corpus import Corpus
 from khabar.document import Document
 from khabar.features import HEADS, Reader
-from khabar.formats import jsonl
+from khabar.formats import jsonl, lines
 from khabar.ontology import Ontology
 from khabar.predict import predict
 from khabar.prepare import prepare
@@ -205,7 +206,7 @@ def test_every_model_takes_its_task(model: str, task: str, ontology: Ontology) -
     settings = keywords.keys() - inspect.signature(Tagger.create).parameters.keys()
     assert settings <= {field.name for field in fields(Reader)}
     assert set(keywords["heads"]) <= set(HEADS)
-    assert config.output == f"runs/starter-{task}-{model}/seed-1"
+    assert config.output == f"runs/ahdath-{task}-{model}/seed-1"
 
 
 @pytest.mark.parametrize("trainer", options("trainer"))
@@ -233,15 +234,36 @@ def test_every_corpus_can_be_prepared_and_found(data: str) -> None:
     accepts(prepare, **make.keywords)
     for reader in make.keywords["splits"].values():
         inspect.signature(reader).bind(report=Counter())
-        assert "SOURCE" in str(reader.keywords["path"])
+        assert "SOURCE" in str(reader.keywords)
     for choose in (make.keywords.get("carve") or {}).values():
         inspect.signature(choose).bind([])
     assert Path(str(corpus.path)).is_relative_to(make.keywords["output"])
 
 
 def test_the_shipped_corpus_is_whole() -> None:
-    corpus = Corpus(ROOT / "data" / "starter")
+    corpus = Corpus(ROOT / "data" / "ahdath")
     for split in corpus.splits:
         for document in corpus.split(split):
             corpus.ontology.check(document)
     assert {"train", "dev", "test"} <= set(corpus.splits)
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_real_layer_holds_labels_and_no_text(split: str) -> None:
+    ontology = Ontology.load(CONFIGS / "ontology" / "ahdath.yaml")
+    for _, line in lines.read(ROOT / "data" / "ahdath" / "real" / f"{split}.jsonl"):
+        record = json.loads(line)
+        assert set(record) == {"id", "sha256", "entities", "events", "meta"}
+        assert set(record["meta"]) == {"category", "source"}
+        assert {entity["type"] for entity in record["entities"]} <= set(ontology.entities)
+        assert {event["trigger"]["type"] for event in record["events"]} <= set(ontology.events)
+
+
+def test_the_shipped_corpus_loads_in_datasets(tmp_path: Path) -> None:
+    loaded = load_dataset(str(ROOT / "data" / "ahdath"), cache_dir=str(tmp_path))
+    corpus = Corpus(ROOT / "data" / "ahdath")
+    assert set(loaded) == set(corpus.splits)
+    for split in corpus.splits:
+        for row, document in zip(loaded[split], corpus.split(split), strict=True):
+            row["meta"]["date"] = row["meta"]["date"].removesuffix(" 00:00:00")  # Arrow reads dates as times
+            assert Document.from_json(row) == document

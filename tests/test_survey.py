@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score  # type: ignore[import-untyped,unused-ignore]
 
 from khabar import corpus
-from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event
 from khabar.formats import standoff
 from khabar.ontology import Ontology
@@ -73,7 +72,7 @@ def test_the_survey_counts_and_holds_against_the_bars(
     standoff.write(tmp_path / "first.jsonl", [documents[0], Document("غائب", "نص آخر", (), ())])
     standoff.write(tmp_path / "second.jsonl", [changed, Document("غائب", "نص آخر", (), ())])
     report = survey(
-        {"ours": Corpus(tmp_path / "corpus")},
+        [tmp_path / "corpus"],
         tmp_path / "report.json",
         bars={"documents": 1, "words": 1e6, "dev": 1, "repeated": 0.5, "doubly": 1, "triggers": 1, "frequent": 1000},
         frequent=["Attack"],
@@ -81,9 +80,9 @@ def test_the_survey_counts_and_holds_against_the_bars(
         second=tmp_path / "second.jsonl",
     )
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
-    assert report["ours"]["total"]["documents"] == len(documents)
-    triggers = report["ours"]["triggers"]
-    assert sum(sum(counts.values()) for counts in triggers.values()) == report["ours"]["total"]["events"]
+    assert report["أخبار"]["total"]["documents"] == len(documents)
+    triggers = report["أخبار"]["triggers"]
+    assert sum(sum(counts.values()) for counts in triggers.values()) == report["أخبار"]["total"]["events"]
     assert report["agreement"]["articles"] == 1
     assert report["agreement"]["triggers"] == 1.0
     assert report["agreement"]["arguments"] < 1.0

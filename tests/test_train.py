@@ -236,6 +236,12 @@ def test_without_dev_the_last_epoch_is_kept(
     assert Tagger.load(folder, "cpu").temperatures == {}
 
 
+def test_a_limit_takes_the_first_documents(run: Run, tmp_path: Path, corpus: Corpus) -> None:
+    run(limit=2, trainer=epochs(1))
+    first = corpus.split("train")[:2]
+    assert read(tmp_path / "run" / "run.json")["train"]["documents"] == len(first) == 2
+
+
 def test_corpora_with_different_layers_are_learned_in_one_run(
     run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from khabar.document import DataError, Document
 from khabar.formats import lines
 from khabar.ontology import EventType, Ontology
 
-__all__ = ["every", "folds_by", "listed", "prepare"]
+__all__ = ["chained", "every", "folds_by", "listed", "prepare"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,12 @@ def prepare(
         manifests.append(manifest)
         logger.info("%s", _table(manifest))
     return manifests
+
+
+def chained(readers: Sequence[Reader], *, report: Counter[str] | None = None) -> Iterator[Document]:
+    """Read several sources as one split, one after the other."""
+    for reader in readers:
+        yield from reader(report=report)
 
 
 def listed(documents: Sequence[Document], path: Path | str) -> set[str]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def survey(
-    corpora: Mapping[str, Corpus],
+    corpora: Sequence[Path | str],
     output: Path | str,
     bars: Mapping[str, float] | None = None,
     frequent: Sequence[str] = (),
@@ -37,7 +37,7 @@ def survey(
     """Count what corpora hold, hold it against the bars they were made for, and print both.
 
     Args:
-        corpora: by the name their numbers are printed under; the bars are for the first.
+        corpora: folders of prepared corpora; the bars are for the first.
         output: the JSON file that all numbers are written to.
         bars: the least (or for ``repeated`` the greatest) number of ``documents``, ``words``, ``dev``, ``test``,
             triggers of a type in train (``triggers``; for the types of ``frequent``, ``frequent``), the share of
@@ -49,7 +49,8 @@ def survey(
             their texts are in the corpora.
 
     """
-    documents = {name: {split: corpus.split(split) for split in corpus.splits} for name, corpus in corpora.items()}
+    opened = map(Corpus, corpora)
+    documents = {corpus.name: {split: corpus.split(split) for split in corpus.splits} for corpus in opened}
     report: dict[str, Any] = {name: _numbers(splits, sequence, few) for name, splits in documents.items()}
     if first and second:
         every = [document for splits in documents.values() for part in splits.values() for document in part]
@@ -57,12 +58,12 @@ def survey(
         pairs = [list(_joined(path, texts)) for path in (first, second)]
         report["agreement"] = {"articles": len(pairs[0]), **agreement(*pairs)}
     console = Console()
-    for name in corpora:
+    for name in documents:
         console.print(_table(name, report[name]))
     if "agreement" in report:
         console.print_json(json.dumps(report["agreement"]))
     if bars:
-        reached = _against(bars, report[next(iter(corpora))], report.get("agreement", {}), frequent)
+        reached = _against(bars, report[next(iter(documents))], report.get("agreement", {}), frequent)
         report["bars"] = {name: {"reached": value, "bar": bar, "met": met} for name, value, bar, met in reached}
         table = Table("", "reached", "bar", "", title="Bars")
         for name, value, bar, met in reached:

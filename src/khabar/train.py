@@ -38,6 +38,7 @@ def train(
     output: Path | str,
     also: Sequence[Corpus] = (),
     ontology: Ontology | None = None,
+    limit: int | None = None,
     seed: int = 1,
     learning_rate: float = 5e-5,
     head_learning_rate: float = 5e-4,
@@ -58,6 +59,7 @@ def train(
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
+        limit: learn from the first so many documents of each train split only: a quick look, a learning curve.
         head_learning_rate: of the linear heads, which start from nothing.
         patience: epochs without a better dev score before the run stops.
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
@@ -79,7 +81,7 @@ def train(
         return folder
 
     set_seed(seed)
-    documents = [document for part in (corpus, *also) for document in part.split("train")]
+    documents = [document for part in (corpus, *also) for document in part.split("train")[:limit]]
     held_out = corpus.split("dev") if "dev" in corpus.splits else []
     if dev == "learn":
         documents, held_out = [*documents, *held_out], []
