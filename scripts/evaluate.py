@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     )
     try:
         if config.predicted:
-            compare(output=config.output, **{name: list(config[name]) for name in files})
+            compare(output=config.output, labels=config.get("labels"), **{name: list(config[name]) for name in files})
         elif config.checkpoint:
             evaluate(corpus=instantiate(config.data.corpus), **{name: config[name] for name in run})
         else:

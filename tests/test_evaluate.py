@@ -11,7 +11,7 @@ import pytest
 
 from khabar import corpus as corpora
 from khabar.corpus import Corpus
-from khabar.document import DataError, Document, Mention
+from khabar.document import DataError, Document, Event, Mention
 from khabar.evaluate import compare, evaluate
 from khabar.formats import jsonl
 from khabar.ontology import Ontology
@@ -113,6 +113,22 @@ def test_folds_are_pooled(tmp_path: Path, documents: tuple[Document, ...]) -> No
     assert report["scores"]["entities"]["micro"]["recall"] == pytest.approx((units - missed) / units)
     assert report["scores_gold_triggers"]["AC"]["micro"]["f1"] == 1.0
     assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8")) == report
+
+
+def test_predictions_of_another_ontology_are_read_under_the_names_of_gold(tmp_path: Path) -> None:
+    text = "قصف الجيش حلب وخرجت مظاهرة"
+    gold = Document("1", text, None, (Event(Mention(0, 3, "ASSAULT"), (Mention(10, 13, "Target"),)),))
+    events = (
+        Event(Mention(0, 3, "Conflict:Attack", 0.9), (Mention(4, 9, "Agent"), Mention(10, 13, "Target"))),
+        Event(Mention(20, 26, "Contact:Meet")),
+    )
+    jsonl.write(tmp_path / "gold.jsonl", [gold])
+    jsonl.write(tmp_path / "found.jsonl", [Document("1", text, (Mention(10, 13, "GPE"),), events)])
+    labels = {"Conflict:Attack": "ASSAULT", "Target": "Target"}
+    report = compare([tmp_path / "gold.jsonl"], [tmp_path / "found.jsonl"], tmp_path / "out", labels=labels)
+    assert report["scores"]["TC"]["micro"]["f1"] == 1.0
+    assert report["scores"]["AC"]["micro"]["f1"] == 1.0
+    assert "entities" not in report["scores"]
 
 
 @pytest.mark.parametrize("layer", ["entities", "events"])

@@ -77,12 +77,13 @@ def test_a_trec_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         list(trec.read(tmp_path / "1.txt"))
 
 
-@pytest.mark.parametrize("form", ["jsonl", "trec file", "trec folder"])
+@pytest.mark.parametrize("form", ["jsonl", "jsonl folder", "trec file", "trec folder"])
 def test_labels_find_their_text_in_any_copy(form: str, tmp_path: Path) -> None:
     standoff.write(tmp_path / "labels.jsonl", [DOCUMENT])
-    if form == "jsonl":
-        source = tmp_path / "copy.jsonl"
+    if form.startswith("jsonl"):
+        source = tmp_path / "copy" / "articles.jsonl"
         jsonl.write(source, [Document("عندنا", TEXT + "\n"), Document("آخر", "خبر آخر")])
+        source = source.parent if form == "jsonl folder" else source
     else:
         source = write(tmp_path / "copy" / "1.txt", RECORD)
         source = source if form == "trec file" else source.parent

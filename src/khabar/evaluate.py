@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from khabar.arabic import words
 from khabar.bio import tags
 from khabar.corpus import Corpus
-from khabar.document import DataError, Document
+from khabar.document import DataError, Document, Event, Mention
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import jsonl, lines
 from khabar.metrics import score, tables, tag_scores
@@ -73,14 +73,19 @@ def compare(
     predicted: Sequence[Path | str],
     output: Path | str,
     gold_triggers: Sequence[Path | str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Score prediction files against gold files, pooled: the folds of a cross-validation are one set of documents.
 
-    Only layers that are in both are scored. Raises `DataError` where documents do not match.
+    ``labels`` are the gold's names of predicted types and roles, where a model of another ontology is scored; what
+    is predicted under a label that they do not name is left out. Only layers that are in both are scored. Raises
+    `DataError` where documents do not match.
     """
     truth = [document for path in gold for document in jsonl.read(path)]
-    found = [document for path in predicted for document in jsonl.read(path)]
-    given = [document for path in gold_triggers for document in jsonl.read(path)]
+    found, given = (
+        [document if labels is None else _renamed(document, labels) for path in paths for document in jsonl.read(path)]
+        for paths in (predicted, gold_triggers)
+    )
     if not found:
         raise DataError(f"no predictions in {[str(path) for path in predicted]}")
     if all(document.entities is None for document in found):
@@ -89,6 +94,20 @@ def compare(
         truth = [replace(document, events=None) for document in truth]
     report = {"gold": [str(path) for path in gold], "predicted": [str(path) for path in predicted]}
     return _write(Path(output), report, truth, found, given or None)
+
+
+def _renamed(document: Document, labels: Mapping[str, str]) -> Document:
+    def renamed(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
+        return tuple(replace(mention, label=labels[mention.label]) for mention in mentions if mention.label in labels)
+
+    events = document.events or ()
+    return replace(
+        document,
+        entities=None if document.entities is None else renamed(document.entities),
+        events=None
+        if document.events is None
+        else tuple(Event(trigger, renamed(e.arguments)) for e in events for trigger in renamed([e.trigger])),
+    )
 
 
 def _write(

@@ -30,7 +30,7 @@ def survey(
     bars: Mapping[str, float] | None = None,
     frequent: Sequence[str] = (),
     sequence: int = 6,
-    few: int = 1,
+    few: int = 2,
     first: Path | str | None = None,
     second: Path | str | None = None,
 ) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def survey(
         every = [document for splits in documents.values() for part in splits.values() for document in part]
         texts = {standoff.checksum(document.text): document for document in every}
         pairs = [list(_joined(path, texts)) for path in (first, second)]
-        report["agreement"] = {"articles": len(pairs[0]), **agreement(*pairs)}
+        doubly = sum(bool(line.strip()) for _, line in lines.read(first))
+        report["agreement"] = {"articles": doubly, "compared": len(pairs[0]), **agreement(*pairs)}
     console = Console()
     for name in documents:
         console.print(_table(name, report[name]))

@@ -39,6 +39,7 @@ def train(
     also: Sequence[Corpus] = (),
     ontology: Ontology | None = None,
     limit: int | None = None,
+    text_repeats: int = 1,
     seed: int = 1,
     learning_rate: float = 5e-5,
     head_learning_rate: float = 5e-4,
@@ -60,6 +61,8 @@ def train(
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
         limit: learn from the first so many documents of each train split only: a quick look, a learning curve.
+        text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
+            in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
         head_learning_rate: of the linear heads, which start from nothing.
         patience: epochs without a better dev score before the run stops.
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
@@ -88,6 +91,7 @@ def train(
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     instances = _instances(tagger.reader, documents)
+    instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
     features = [tagger.features(instance, labels=True) for instance in instances]
     words = sum(len(instance.words) for instance in instances)
     subwords = sum(len(instance.input_ids) for instance in instances)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ def checksum(text: str) -> str:
 def read(path: Path | str, source: Path | str, *, report: Counter[str] | None = None) -> Iterator[Document]:
     """Join annotation with its texts, found by their checksum in ``source``.
 
-    ``source`` is JSONL, a file of TREC records, or a folder of them. Raises `DataError` that names file, line and
+    ``source`` is JSONL, a file of TREC records, or a folder of either. Raises `DataError` that names file, line and
     id where a record is not one, or where no text has its checksum: a part of a corpus would be another corpus.
     """
-    documents = jsonl.read(source, report=report) if ".jsonl" in Path(source).suffixes else trec.read(source)
+    source = Path(source)
+    files = sorted(source.rglob("*.jsonl")) if source.is_dir() else [source] if ".jsonl" in source.suffixes else []
+    documents = chain.from_iterable(map(jsonl.read, files)) if files else trec.read(source)
     texts = {checksum(document.text): document.text.strip() for document in documents}
     for number, line in lines.read(path):
         if not line.strip():
