@@ -173,6 +173,13 @@ def test_a_missing_space_between_digit_and_letter_parts_words(folder: Path) -> N
     assert [document.surface(mention) for mention in document.mentions()] == ["25نوفمبر2016", "قتل", "جندي"]
 
 
+def test_a_glued_digit_is_found_only_where_no_whole_word_is(folder: Path) -> None:
+    text = "قتل 16 جنديا بعد أن قصفت طائرة إف16"
+    event = {"type": "Die", "trigger": "قصفت", "arguments": [["16", "Victim"]]}
+    document = read(folder, text=text, entities=[["16", "GPE"]], events=[event])
+    assert {mention.start for mention in document.mentions()} == {4, text.index("قصفت")}
+
+
 def test_texts_that_stand_elsewhere_are_annotated_by_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = folder / "texts.jsonl"
     jsonl.write(texts, [Document("خبر", TEXT, meta={"category": "عالم", "source": "أخرى"})])

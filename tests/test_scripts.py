@@ -233,7 +233,8 @@ def test_every_corpus_can_be_prepared_and_found(data: str) -> None:
     assert make.func == prepare
     accepts(prepare, **make.keywords)
     for reader in make.keywords["splits"].values():
-        inspect.signature(reader).bind(report=Counter())
+        for inner in reader.keywords.get("readers", [reader]):
+            inspect.signature(inner).bind(report=Counter())
         assert "SOURCE" in str(reader.keywords)
     for choose in (make.keywords.get("carve") or {}).values():
         inspect.signature(choose).bind([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ def test_a_folder_of_trec_files_is_read_in_order_of_paths(tmp_path: Path) -> Non
         ("<DOC><TEXT>خبر</TEXT></DOC>", r"1\.txt: record 1: no field \['docno'\]"),
         ("<DOC><DOCNO>1</DOCNO></DOC>", r"1\.txt: record 1: no field \['text'\]"),
         ("خبر", r"no <DOC> record in 1 files"),
+        ("<DOC><DOCNO>1</DOCNO><DOC><DOCNO>2</DOCNO></DOC>", r"1\.txt: a <DOC> without its </DOC>"),
+        ("<DOC><DOCNO>1</DOCNO><TEXT>أ</TEXT><TEXT>ب</TEXT></DOC>", r"record 1: a field is there twice"),
     ],
 )
 def test_what_is_no_trec_record_is_named(content: str, message: str, tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_labels_find_their_text_in_any_copy(form: str, tmp_path: Path) -> None:
 
 
 def test_no_word_of_the_text_is_written(tmp_path: Path) -> None:
-    standoff.write(tmp_path / "labels.jsonl", [DOCUMENT])
+    standoff.write(tmp_path / "labels.jsonl", [replace(DOCUMENT, meta={"title": TEXT, "category": "عالم"})])
     written = (tmp_path / "labels.jsonl").read_text(encoding="utf-8")
     assert not any(word in written for word in TEXT.split())
 
@@ -120,6 +123,7 @@ def test_a_text_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("{", "line 2: expected an object with id and sha256"),
         ("[]", "line 2: expected an object with id and sha256"),
         ('{"id": "1"}', "line 2: expected an object with id and sha256"),
+        ('{"id": "1", "sha256": []}', "line 2: expected an object with id and sha256"),
         (
             json.dumps(
                 {

@@ -63,6 +63,13 @@ def test_agreement_is_symmetric_and_counts_each_layer(documents: tuple[Document,
     assert found["kappa_types"] == 1.0
 
 
+def test_nothing_to_compare_is_left_out() -> None:
+    empty = [Document("1", "نص", (), ())]
+    assert "kappa_types" not in agreement(empty, empty)
+    with pytest.raises(DataError, match="document '1': the two annotated different layers"):
+        agreement(empty, [Document("1", "نص", (), None)])
+
+
 def test_the_survey_counts_and_holds_against_the_bars(
     documents: tuple[Document, ...], ontology: Ontology, tmp_path: Path
 ) -> None:
@@ -92,3 +99,19 @@ def test_the_survey_counts_and_holds_against_the_bars(
     assert not met["words"]
     assert not met["train triggers Attack"]
     assert met["train triggers Meet"]
+
+
+def test_what_cannot_be_surveyed_is_named(documents: tuple[Document, ...], ontology: Ontology, tmp_path: Path) -> None:
+    corpus.write(tmp_path / "corpus", "أخبار", ontology, {"train": documents})
+    with pytest.raises(DataError, match="corpora need names of their own"):
+        survey([tmp_path / "corpus", tmp_path / "corpus"], tmp_path / "report.json")
+    with pytest.raises(DataError, match=r"no bars or event types .*wrods"):
+        survey([tmp_path / "corpus"], tmp_path / "report.json", bars={"wrods": 1})
+    with pytest.raises(DataError, match=r"no bars or event types .*Atack"):
+        survey([tmp_path / "corpus"], tmp_path / "report.json", bars={"triggers": 1}, frequent=["Atack"])
+
+
+def test_a_type_without_a_trigger_misses_its_bar(ontology: Ontology, tmp_path: Path) -> None:
+    corpus.write(tmp_path / "corpus", "أخبار", ontology, {"train": [Document("1", "نص", (), ())]})
+    report = survey([tmp_path / "corpus"], tmp_path / "report.json", bars={"triggers": 1})
+    assert [bar["met"] for bar in report["bars"].values()] == [False] * len(ontology.events)

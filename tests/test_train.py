@@ -240,6 +240,15 @@ def test_a_limit_takes_the_first_documents(run: Run, tmp_path: Path, corpus: Cor
     run(limit=2, trainer=epochs(1))
     first = corpus.split("train")[:2]
     assert read(tmp_path / "run" / "run.json")["train"]["documents"] == len(first) == 2
+    with pytest.raises(DataError, match="expected limit and text_repeats of at least 1"):
+        run(limit=0, output=tmp_path / "other")
+
+
+def test_windows_of_text_may_be_read_more_often_than_triggers(run: Run, tmp_path: Path, record: dict[str, Any]) -> None:
+    run(text_repeats=3, trainer=epochs(1))
+    inputs = read(tmp_path / "run" / "run.json")["train"]["inputs"]
+    assert inputs > record["train"]["inputs"]
+    assert (inputs - record["train"]["inputs"]) % 2 == 0
 
 
 def test_corpora_with_different_layers_are_learned_in_one_run(

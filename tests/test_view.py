@@ -36,6 +36,13 @@ def test_a_page_shows_the_text_and_every_mention() -> None:
     assert html.count("<tr ") == 2
 
 
+def test_events_that_share_words_are_all_shown() -> None:
+    inner, outer = Event(Mention(0, 4, "Meet")), Event(Mention(0, 9, "Attack"))
+    html = page([Document("1", "إطلاق النار", None, (inner, outer, Event(Mention(0, 9, "Die"))))])
+    assert "<small>Meet</small>" in html
+    assert "<small>Attack</small><small>Die</small>" in html
+
+
 def test_a_page_of_a_text_without_labels_is_the_text() -> None:
     html = page([Document("1", "نص", None, None), Document("2", "", (), ())])
     assert "<p>نص</p>" in html

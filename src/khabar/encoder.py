@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
@@ -51,8 +52,11 @@ def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple
         config.attention_probs_dropout_prob = attention_dropout
     if (Path(folder) / CONTRACT).is_file():  # a model folder of khabar: its encoder, without its heads
         network = blank(config)
-        weights, prefix = load_file(Path(folder) / WEIGHTS), "encoder."
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+        try:
+            weights, prefix = load_file(Path(folder) / WEIGHTS), "encoder."
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"{encoder}: {WEIGHTS} does not fit its config: {error}") from error
     else:
         network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
     if frozen:

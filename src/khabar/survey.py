@@ -16,7 +16,7 @@ from khabar.arabic import words
 from khabar.bio import tags
 from khabar.corpus import Corpus, count
 from khabar.document import DataError, Document
-from khabar.formats import jsonl, lines, standoff
+from khabar.formats import lines, standoff
 from khabar.metrics import score
 
 __all__ = ["agreement", "cohen_kappa", "repeated", "survey"]
@@ -49,22 +49,26 @@ def survey(
             their texts are in the corpora.
 
     """
-    opened = map(Corpus, corpora)
-    documents = {corpus.name: {split: corpus.split(split) for split in corpus.splits} for corpus in opened}
+    opened = {(corpus := Corpus(path)).name: corpus for path in corpora}
+    if len(opened) < len(corpora):
+        raise DataError(f"corpora need names of their own, got {list(opened)} for {[str(path) for path in corpora]}")
+    documents = {name: {split: corpus.split(split) for split in corpus.splits} for name, corpus in opened.items()}
     report: dict[str, Any] = {name: _numbers(splits, sequence, few) for name, splits in documents.items()}
     if first and second:
         every = [document for splits in documents.values() for part in splits.values() for document in part]
         texts = {standoff.checksum(document.text): document for document in every}
         pairs = [list(_joined(path, texts)) for path in (first, second)]
-        doubly = sum(bool(line.strip()) for _, line in lines.read(first))
-        report["agreement"] = {"articles": doubly, "compared": len(pairs[0]), **agreement(*pairs)}
+        ids = [{record["id"] for _, _, record in standoff.records(path)} for path in (first, second)]
+        report["agreement"] = {"articles": len(ids[0] & ids[1]), "compared": len(pairs[0]), **agreement(*pairs)}
     console = Console()
     for name in documents:
         console.print(_table(name, report[name]))
     if "agreement" in report:
         console.print_json(json.dumps(report["agreement"]))
     if bars:
-        reached = _against(bars, report[next(iter(documents))], report.get("agreement", {}), frequent)
+        main = next(iter(opened))
+        types = opened[main].ontology.events
+        reached = _against(bars, report[main], report.get("agreement", {}), frequent, list(types))
         report["bars"] = {name: {"reached": value, "bar": bar, "met": met} for name, value, bar, met in reached}
         table = Table("", "reached", "bar", "", title="Bars")
         for name, value, bar, met in reached:
@@ -94,18 +98,24 @@ def agreement(first: Sequence[Document], second: Sequence[Document]) -> dict[str
 
     Strict F1 of ``entities``, ``triggers`` (span and type), ``arguments`` (event type, role and span) and
     ``attached_arguments`` (also the trigger), and Cohen's kappa of event types: ``kappa_words`` over all words
-    (no trigger is a label too), ``kappa_types`` over the words that both have in a trigger.
+    (no trigger is a label too), ``kappa_types`` over the words that both have in a trigger. What has nothing to
+    compare is left out.
 
-    Raises `DataError` where the documents are not the same.
+    Raises `DataError` where the documents or their layers are not the same.
     """
+    by_id = {document.id: document for document in second}
+    for left in first:
+        right = by_id.get(left.id, left)
+        if (left.entities is None, left.events is None) != (right.entities is None, right.events is None):
+            raise DataError(f"document {left.id!r}: the two annotated different layers")
     scores = score(first, second)
     kinds = {"entities": "entities", "triggers": "TC", "arguments": "AC", "attached_arguments": "AC+"}
     result = {name: scores.units[kind].micro.f1 for name, kind in kinds.items() if kind in scores.units}
-    by_id = {document.id: document for document in second}
     labels = [pair for document in first for pair in zip(_types(document), _types(by_id[document.id]), strict=True)]
-    result["kappa_words"] = cohen_kappa(labels)
-    result["kappa_types"] = cohen_kappa([(left, right) for left, right in labels if "O" not in (left, right)])
-    return result
+    shared = [(left, right) for left, right in labels if "O" not in (left, right)]
+    return result | {
+        name: cohen_kappa(pairs) for name, pairs in (("kappa_words", labels), ("kappa_types", shared)) if pairs
+    }
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
@@ -132,15 +142,13 @@ def _types(document: Document) -> list[str]:
 def _joined(path: Path | str, texts: Mapping[str, Document]) -> Iterator[Document]:
     """Stand-off documents whose text is there; says how many are not."""
     absent = 0
-    for number, line in lines.read(path):
-        record = json.loads(line)
-        found = texts.get(record.pop("sha256"))
-        if found is None:
+    for place, key, record in standoff.records(path):
+        if key in texts:
+            yield standoff.join(place, record, texts[key].text)
+        else:
             absent += 1
-            continue
-        yield jsonl.loads(json.dumps({**record, "text": found.text}), f"{path}: line {number}")
     if absent:
-        log.warning("%s: %d articles are not in the corpora given: left out", path, absent)
+        log.warning("%s: %d articles are not in the corpora given, or were changed: left out", path, absent)
 
 
 def _numbers(splits: Mapping[str, Sequence[Document]], sequence: int, few: int) -> dict[str, Any]:
@@ -186,27 +194,33 @@ def _table(name: str, numbers: Mapping[str, Any]) -> Table:
 
 
 def _against(
-    bars: Mapping[str, float], numbers: Mapping[str, Any], agreed: Mapping[str, Any], frequent: Sequence[str]
+    bars: Mapping[str, float],
+    numbers: Mapping[str, Any],
+    agreed: Mapping[str, Any],
+    frequent: Sequence[str],
+    types: Sequence[str],
 ) -> list[tuple[str, float, float, bool]]:
     """Rows of name, number reached, bar, and whether it is met."""
     splits = numbers["splits"]
-    sequences = next(value for key, value in numbers.items() if key.startswith("repeated_sequences"))
     values: dict[str, float] = {
         "documents": numbers["total"]["documents"],
         "words": numbers["total"]["words"],
         "dev": splits.get("dev", {}).get("documents", 0),
         "test": splits.get("test", {}).get("documents", 0),
         "few": numbers["articles_with_few_events"],
-        "repeated": sequences,
+        "repeated": next(value for key, value in numbers.items() if key.startswith("repeated_sequences")),
         "doubly": agreed.get("articles", 0),
     }
+    if unknown := [*(bars.keys() - values.keys() - {"triggers", "frequent"}), *(set(frequent) - set(types))]:
+        raise DataError(f"no bars or event types {unknown}, expected {[*values, 'triggers', 'frequent']} and {types}")
     rows = [
-        (name, values[name], bar, values[name] < bar if name == "repeated" else values[name] >= bar)
+        (name, values[name], bar, values[name] <= bar if name == "repeated" else values[name] >= bar)
         for name, bar in bars.items()
         if name in values
     ]
-    for label, counts in numbers["triggers"].items():
+    for label in types:
         bar = bars.get("frequent" if label in frequent else "triggers")
         if bar is not None:
-            rows.append((f"train triggers {label}", counts.get("train", 0), bar, counts.get("train", 0) >= bar))
+            found = numbers["triggers"].get(label, {}).get("train", 0)
+            rows.append((f"train triggers {label}", found, bar, found >= bar))
     return rows

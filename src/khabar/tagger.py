@@ -250,8 +250,9 @@ class Tagger:
             config: Any = self.model.encoder.config
             config.save_pretrained(staging)
             self.reader.tokenizer.save_pretrained(staging)
-            dtype = torch.float16 if half else torch.float32
-            weights = {name: tensor.cpu().to(dtype).contiguous() for name, tensor in self.model.state_dict().items()}
+            weights = {name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+            if half:
+                weights = {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in weights.items()}
             save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
             contract = {
                 "format": FORMAT,

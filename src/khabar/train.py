@@ -83,6 +83,8 @@ def train(
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
+    if text_repeats < 1 or (limit is not None and limit < 1):
+        raise DataError(f"expected limit and text_repeats of at least 1, got {limit} and {text_repeats}")
     set_seed(seed)
     documents = [document for part in (corpus, *also) for document in part.split("train")[:limit]]
     held_out = corpus.split("dev") if "dev" in corpus.splits else []

@@ -101,18 +101,18 @@ def page(documents: Iterable[Document]) -> str:
 
 def _article(document: Document, grounds: dict[str, str]) -> str:
     entities = {mention.start: mention for mention in document.entities or ()}
-    triggers = {event.trigger.start: event.trigger for event in document.events or ()}
+    triggers = [event.trigger for event in document.events or ()]
     edges = {0, len(document.text)}
-    for mention in (*entities.values(), *triggers.values()):
+    for mention in (*entities.values(), *triggers):
         edges |= {mention.start, mention.end}
     parts, places = [], sorted(edges)
-    entity = trigger = None
+    entity = None
     for start, end in zip(places, places[1:], strict=False):
-        entity, trigger = entities.get(start, entity), triggers.get(start, trigger)
+        entity = entities.get(start, entity)
         piece = escape(document.text[start:end]).replace("\n", "<br>")
-        if trigger and start < trigger.end:
-            label = f"<small>{escape(trigger.label)}</small>" if end == trigger.end else ""
-            piece = f"<b>{piece}{label}</b>"
+        if over := [trigger for trigger in triggers if trigger.start <= start and end <= trigger.end]:
+            ended = dict.fromkeys(trigger.label for trigger in over if trigger.end == end)
+            piece = f"<b>{piece}{''.join(f'<small>{escape(label)}</small>' for label in ended)}</b>"
         if entity and start < entity.end:
             label = f"<small>{escape(entity.label)}</small>" if end == entity.end else ""
             piece = f'<mark style="background: {grounds[entity.label]}">{piece}{label}</mark>'

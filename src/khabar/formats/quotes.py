@@ -42,7 +42,7 @@ def read(path: Path, ontology: Ontology, texts: Mapping[str, Document] | None = 
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if texts is not None and isinstance(record, dict):
+        if texts is not None and isinstance(record, dict) and "text" not in record:
             if record.get("id") not in texts:
                 raise DataError(f"the texts have no document {record.get('id')!r}")
             source = texts[record["id"]]
@@ -105,15 +105,11 @@ def _find(text: str, quote: str) -> list[Span]:
     mention, offset, context = _mention(quote)
     if not mention or _EDGE.search(mention):
         raise DataError(f"quote {quote!r}: a mention is not empty and has no space or punctuation at its edges")
-    spans = []
-    for match in re.finditer(f"(?={re.escape(context)})", text):
-        start = match.start() + offset
-        end = start + len(mention)
-        word = start
-        while word and _joined(text, word):
-            word -= 1
-        if _CLITICS.fullmatch(text[word:start]) and not _joined(text, end):
-            spans.append((start, end))
+    starts = [match.start() + offset for match in re.finditer(f"(?={re.escape(context)})", text)]
+    places = [(start, start + len(mention)) for start in starts]
+    # A digit glued to a letter (إف16, but also وفاة12 with its space lost) parts words only where nothing else fits.
+    spans = [span for span in places if _is_word(text, span, glued=True)]
+    spans = spans or [span for span in places if _is_word(text, span, glued=False)]
     if not spans:
         raise DataError(f"quote {quote!r} is not in the text as words of their own")
     if context != mention and len(spans) > 1:
@@ -121,10 +117,17 @@ def _find(text: str, quote: str) -> list[Span]:
     return spans
 
 
-def _joined(text: str, place: int) -> bool:
-    """Whether the characters on both sides are of one word; a digit and a letter are of two, a space is missing."""
-    pair = text[place - 1 : place + 1] if place else ""
-    return len(pair) == 2 and all(map(_LETTER.match, pair)) and pair[0].isdigit() == pair[1].isdigit()
+def _is_word(text: str, span: Span, glued: bool) -> bool:
+    """Whether words, but for clitics, begin and end there; ``glued``: a digit and a letter may be of one word."""
+
+    def joined(place: int) -> bool:
+        pair = text[place - 1 : place + 1] if place else ""
+        return len(pair) == 2 and all(map(_LETTER.match, pair)) and (glued or pair[0].isdigit() == pair[1].isdigit())
+
+    word = span[0]
+    while joined(word):
+        word -= 1
+    return bool(_CLITICS.fullmatch(text[word : span[0]])) and not joined(span[1])
 
 
 def _distance(text: str, trigger: Mention, span: Span) -> tuple[int, int]:
@@ -141,8 +144,11 @@ def main() -> None:
     parser.add_argument("--ontology", required=True, type=Path, help="an ontology file (YAML)")
     parser.add_argument("--output", type=Path, help="write the documents here, one JSON object a line")
     arguments = parser.parse_args()
-    ontology = Ontology.load(arguments.ontology)
-    texts = None if arguments.texts is None else {d.id: d for d in jsonl.read(arguments.texts)}
+    try:
+        ontology = Ontology.load(arguments.ontology)
+        texts = None if arguments.texts is None else {d.id: d for d in jsonl.read(arguments.texts)}
+    except DataError as error:
+        raise SystemExit(f"error: {error}") from None
     documents, failed = [], 0
     for path in arguments.files:
         try:
@@ -167,8 +173,7 @@ def main() -> None:
     if failed:
         raise SystemExit(f"{failed} of {len(arguments.files)} files have errors; nothing was written")
     if arguments.output:
-        lines = (json.dumps(document.to_json(), ensure_ascii=False) + "\n" for document in documents)
-        arguments.output.write_text("".join(lines), encoding="utf-8")
+        jsonl.write(arguments.output, documents)
 
 
 if __name__ == "__main__":

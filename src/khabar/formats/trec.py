@@ -25,7 +25,7 @@ def read(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Do
 
     Texts are stripped of white space at their ends, line ends become line feeds. Files of a folder without any
     record (a README) are counted in ``report``. Raises `DataError` that names the file where it is not UTF-8, where a
-    record lacks its id or text, and where nothing was found at all.
+    record is not closed, lacks its id or text or has a field twice, and where nothing was found at all.
     """
     path = Path(path)
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
@@ -36,11 +36,16 @@ def read(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Do
         except FileNotFoundError:
             raise DataError(f"{path}: there is no such file or folder") from None
         records = _RECORD.findall(content)
+        if not content.count("<DOC>") == content.count("</DOC>") == len(records):
+            raise DataError(f"{file}: a <DOC> without its </DOC>, or the other way round")
         if not records and report is not None:
             report["file without a <DOC> record"] += 1
         for number, record in enumerate(records, start=1):
             found = True
-            fields = {name.lower(): value.strip() for name, value in _FIELD.findall(record)}
+            pairs = _FIELD.findall(record)
+            fields = {name.lower(): value.strip() for name, value in pairs}
+            if len(fields) < len(pairs):
+                raise DataError(f"{file}: record {number}: a field is there twice")
             if missing := {"docno", "text"} - fields.keys():
                 raise DataError(f"{file}: record {number}: no field {sorted(missing)}, expected <DOCNO> and <TEXT>")
             name, text = fields.pop("docno"), fields.pop("text")
