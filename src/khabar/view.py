@@ -70,15 +70,14 @@ article { margin-bottom: 3rem; }
 h2 { font-size: 1rem; direction: ltr; text-align: left; color: #666; }
 p { font-size: 1.25rem; line-height: 2.6; }
 mark { color: inherit; padding: .15em .3em; border-radius: .3em; }
-small { font: 600 .55em/1 system-ui, sans-serif; direction: ltr; unicode-bidi: isolate; opacity: .7;
-  margin-inline-start: .35em; }
+small { font: 600 .55em/1 system-ui, sans-serif; direction: ltr; unicode-bidi: isolate; opacity: .7; margin-right: .4em; }
 b { border-bottom: .15em solid #c22; }
 b small { color: #c22; opacity: 1; }
 table { border-collapse: collapse; width: 100%; font-size: 1.05rem; }
-td { padding: .3em .7em; vertical-align: top; border-top: 1px solid #eee; }
-tr.event td { border-top: 1px solid #999; }
-td.name { direction: ltr; text-align: right; white-space: nowrap; font: .8em system-ui, sans-serif; color: #555; }
-i { font: .7em system-ui, sans-serif; color: #999; direction: ltr; unicode-bidi: isolate; margin-inline-start: .5em; }
+td { padding: .4em .7em; vertical-align: baseline; border-top: 1px solid #ccc; line-height: 1.9; }
+td:first-child { direction: ltr; text-align: right; white-space: nowrap; font: .75em system-ui, sans-serif; color: #555; }
+td span { display: inline-block; margin-left: 1.6em; }
+i { font: .65em system-ui, sans-serif; color: #999; direction: ltr; unicode-bidi: isolate; margin-right: .4em; }
 """
 _GROUNDS = ("#cfe8ff", "#d5f0d0", "#f6d6f2", "#fdeab5", "#ffd9cc", "#d9d6fb", "#cdeeee", "#e6e6d8")
 
@@ -117,17 +116,16 @@ def _article(document: Document, grounds: dict[str, str]) -> str:
             label = f"<small>{escape(entity.label)}</small>" if end == entity.end else ""
             piece = f'<mark style="background: {grounds[entity.label]}">{piece}{label}</mark>'
         parts.append(piece)
-    rows = []
-    for event in document.events or ():
-        rows.append(_row(document, event.trigger, "event"))
-        rows.extend(_row(document, argument, "argument") for argument in event.arguments)
-    table = f"<table>{''.join(rows)}</table>" if rows else ""
-    return f"<article>\n<h2>{escape(document.id)}</h2>\n<p>{''.join(parts)}</p>\n{table}\n</article>"
+    rows = "".join(
+        f"<tr><td>{escape(event.type)}</td><td><b>{_words(document, event.trigger)}</b></td><td>"
+        + " ".join(f"<span>{_words(document, a)}<small>{escape(a.label)}</small></span>" for a in event.arguments)
+        + "</td></tr>\n"
+        for event in document.events or ()
+    )
+    table = f"<table>\n{rows}</table>\n" if rows else ""
+    return f"<article>\n<h2>{escape(document.id)}</h2>\n<p>{''.join(parts)}</p>\n{table}</article>"
 
 
-def _row(document: Document, mention: Mention, kind: str) -> str:
+def _words(document: Document, mention: Mention) -> str:
     score = "" if mention.score is None else f"<i>{mention.score:.2f}</i>"
-    words = f"{escape(document.surface(mention))}{score}"
-    name = escape(mention.label)
-    cells = f"<b>{words}</b></td><td>" if kind == "event" else f"</td><td>{words}"
-    return f'<tr class="{kind}"><td class="name">{name}</td><td>{cells}</td></tr>'
+    return f"{escape(document.surface(mention))}{score}"
