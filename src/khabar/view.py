@@ -70,14 +70,15 @@ article { margin-bottom: 3rem; }
 h2 { font-size: 1rem; direction: ltr; text-align: left; color: #666; }
 p { font-size: 1.25rem; line-height: 2.6; }
 mark { color: inherit; padding: .15em .3em; border-radius: .3em; }
-small { font: 600 .55em/1 system-ui, sans-serif; direction: ltr; unicode-bidi: isolate; opacity: .7; margin-right: .4em; }
+small, i { direction: ltr; unicode-bidi: isolate; margin-right: .4em; }
+small { font: 600 .55em/1 system-ui, sans-serif; opacity: .7; }
 b { border-bottom: .15em solid #c22; }
 b small { color: #c22; opacity: 1; }
 table { border-collapse: collapse; width: 100%; font-size: 1.05rem; }
 td { padding: .4em .7em; vertical-align: baseline; border-top: 1px solid #ccc; line-height: 1.9; }
-td:first-child { direction: ltr; text-align: right; white-space: nowrap; font: .75em system-ui, sans-serif; color: #555; }
+td:first-child { direction: ltr; text-align: right; white-space: nowrap; font: .75em system-ui, sans-serif; }
 td span { display: inline-block; margin-left: 1.6em; }
-i { font: .65em system-ui, sans-serif; color: #999; direction: ltr; unicode-bidi: isolate; margin-right: .4em; }
+i { font: .65em system-ui, sans-serif; color: #999; }
 """
 _GROUNDS = ("#cfe8ff", "#d5f0d0", "#f6d6f2", "#fdeab5", "#ffd9cc", "#d9d6fb", "#cdeeee", "#e6e6d8")
 
