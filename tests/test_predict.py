@@ -171,13 +171,15 @@ def test_the_model_may_be_named_by_the_environment(
     assert len(list(jsonl.read(tmp_path / "out.jsonl"))) == 1
 
 
-def test_without_a_model_the_command_says_how_to_name_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_model_the_shipped_labeller_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KHABAR_MODEL", raising=False)
-    with pytest.raises(SystemExit):
-        main(["in.txt", "--output", str(tmp_path / "out.jsonl")])
-    assert "--model FOLDER" in capsys.readouterr().err
+    article = "لقي ثلاثة جنود مصرعهم في غارة جوية استهدفت مدينة الرقة شمالي سوريا، أمس السبت."
+    page = tmp_path / "out.html"
+    main([str(put(tmp_path / "in.txt", article)), "--output", str(tmp_path / "out.jsonl"), "--page", str(page)])
+    [document] = jsonl.read(tmp_path / "out.jsonl")
+    assert {"الرقة", "سوريا"} <= {document.surface(m) for m in document.entities or () if m.label == "GPE"}
+    assert "Conflict:Attack" in {event.type for event in document.events or ()}
+    assert "الرقة" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("model", "source"), [(True, "gone.txt"), (False, "in.txt")])

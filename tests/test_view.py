@@ -60,5 +60,5 @@ def test_any_text_is_shown_whole(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
     trigger = Mention(start, data.draw(st.integers(start + 1, len(text))), "Attack")
     html = page([Document("1", text, entities, (Event(trigger),))])
-    assert read(html) == text
+    assert read(html).split() == text.split()
     assert html.count("<mark") >= len(entities)

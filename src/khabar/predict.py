@@ -15,17 +15,16 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
+from khabar import view
 from khabar.document import DataError, Document
-from khabar.encoder import ModelError
+from khabar.encoder import COMPACT, ModelError
 from khabar.formats import jsonl, lines, text
 from khabar.tagger import Tagger
-from khabar.view import terminal
 
 __all__ = ["articles", "main", "predict"]
 
 log = logging.getLogger(__name__)
 STDIN = "-"
-DEMO = "runs/demo/model"  # what `make demo` trains, below the current folder
 
 
 def predict(
@@ -35,6 +34,7 @@ def predict(
     device: str = "auto",
     batch_tokens: int = 2048,
     show: bool = False,
+    page: Path | str | None = None,
 ) -> Counter[str]:
     """Label articles and write them as JSONL with scores, in input order; metadata is passed through.
 
@@ -45,11 +45,14 @@ def predict(
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_tokens: subwords in a batch, padding counted.
         show: also print each article with its labels.
+        page: also write the labelled articles as an HTML page.
 
     Returns what was read: documents, words, and how each word was accounted for. Raises `DataError` for
     input that cannot be read, `ModelError` for a model that cannot be used.
 
     """
+    if page and Path(page).resolve() == Path(output).resolve():
+        raise DataError(f"{page}: page and output are one file")
     tagger = Tagger.load(Path(checkpoint), device)
     report: Counter[str] = Counter()
     console = Console()
@@ -59,10 +62,12 @@ def predict(
         documents = tagger.tag(articles(sources), batch_tokens=batch_tokens, report=report)
         for document in tqdm(documents, desc="labelling", unit="article"):
             if show:
-                console.print(terminal(document))
+                console.print(view.terminal(document))
             yield jsonl.dumps(document)
 
     lines.write(output, labelled())
+    if page:
+        lines.write(page, [view.page(jsonl.read(output))])
     seconds = time.perf_counter() - began
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
     log.info("%.0f words/s", report["words"] / seconds)
@@ -113,18 +118,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="the JSONL file to write")
     parser.add_argument(
         "--model",
-        default=os.environ.get("KHABAR_MODEL", DEMO),
-        help=f"a model folder that training wrote (default: the environment variable KHABAR_MODEL, else {DEMO})",
+        default=os.environ.get("KHABAR_MODEL", COMPACT),
+        help="a model folder that training wrote (default: the environment variable KHABAR_MODEL, else the labeller "
+        "that ships with khabar)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
+    parser.add_argument("--page", type=Path, help="also write the labelled articles as an HTML page here")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if options.model == DEMO and not Path(DEMO).is_dir():
-        parser.error(f"which model? --model FOLDER, or set KHABAR_MODEL; `make demo` trains one in {DEMO}")
     try:
-        predict(options.model, options.sources, options.output, options.device, options.batch_tokens, options.show)
+        predict(
+            options.model,
+            options.sources,
+            options.output,
+            options.device,
+            options.batch_tokens,
+            options.show,
+            options.page,
+        )
     except (DataError, ModelError) as error:
         raise SystemExit(f"error: {error}") from None
 

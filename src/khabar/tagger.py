@@ -254,6 +254,7 @@ class Tagger:
             if half:
                 weights = {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in weights.items()}
             save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
+            (staging / WEIGHTS).chmod(0o644)  # safetensors makes it for its owner alone
             contract = {
                 "format": FORMAT,
                 "heads": self.reader.sizes(),

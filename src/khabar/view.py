@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -68,14 +69,14 @@ body { font-family: "Noto Naskh Arabic", "Amiri", "Segoe UI", sans-serif; color:
   max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 article { margin-bottom: 3rem; }
 h2 { font-size: 1rem; direction: ltr; text-align: left; color: #666; }
-p { font-size: 1.25rem; line-height: 2.6; }
+p { font-size: 1.15rem; line-height: 2.4; }
 mark { color: inherit; padding: .15em .3em; border-radius: .3em; }
 small, i { direction: ltr; unicode-bidi: isolate; margin-right: .4em; }
 small { font: 600 .55em/1 system-ui, sans-serif; opacity: .7; }
 b { border-bottom: .15em solid #c22; }
 b small { color: #c22; opacity: 1; }
 table { border-collapse: collapse; width: 100%; font-size: 1.05rem; }
-td { padding: .4em .7em; vertical-align: baseline; border-top: 1px solid #ccc; line-height: 1.9; }
+td { padding: .15em .7em; vertical-align: baseline; border-top: 1px solid #ccc; line-height: 1.9; }
 td:first-child { direction: ltr; text-align: right; white-space: nowrap; font: .75em system-ui, sans-serif; }
 td span { display: inline-block; margin-left: 1.6em; }
 i { font: .65em system-ui, sans-serif; color: #999; }
@@ -109,7 +110,7 @@ def _article(document: Document, grounds: dict[str, str]) -> str:
     entity = None
     for start, end in zip(places, places[1:], strict=False):
         entity = entities.get(start, entity)
-        piece = escape(document.text[start:end]).replace("\n", "<br>")
+        piece = re.sub(r"\s*\n\s*", "<br>", escape(document.text[start:end]))  # blank lines take no room
         if over := [trigger for trigger in triggers if trigger.start <= start and end <= trigger.end]:
             ended = dict.fromkeys(trigger.label for trigger in over if trigger.end == end)
             piece = f"<b>{piece}{''.join(f'<small>{escape(label)}</small>' for label in ended)}</b>"
