@@ -247,7 +247,7 @@ def test_a_hub_name_that_can_be_had_is_left_to_the_library(monkeypatch: pytest.M
     assert locate("khabar-tests/some-model") == "khabar-tests/some-model"
 
 
-@pytest.mark.parametrize("path", ["/no/such/folder", "./model", "~/model", "runs/demo/model"])
+@pytest.mark.parametrize("path", ["/no/such/folder", "./model", "~/model", "runs/nowhere/model"])
 def test_a_path_that_is_not_there_is_not_asked_of_the_hub(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", pytest.fail)
     with pytest.raises(ModelError, match="no such folder"):
