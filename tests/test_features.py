@@ -26,9 +26,9 @@ from khabar.features import (
     Instance,
     Reader,
     Reading,
-    recovered,
 )
 from khabar.ontology import Ontology
+from khabar.oracle import recovered
 from khabar.tagger import Tagger
 
 MakeTagger = Callable[..., Tagger]

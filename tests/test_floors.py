@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "encoder": (3, 0),
     "features": (3, 0),
     "model": (3, 1),
+    "oracle": (3, 1),
     "tagger": (4, 0),
     "record": (5, 0),
     "view": (5, 0),

@@ -18,10 +18,11 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_
 
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
-from khabar.features import Instance, Reader, recovered
+from khabar.features import Instance, Reader
 from khabar.formats import lines
 from khabar.metrics import score
 from khabar.ontology import Ontology
+from khabar.oracle import recovered
 from khabar.record import card, headline, surroundings
 from khabar.tagger import Collator, Tagger
 
