@@ -33,6 +33,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "oracle": (3, 1),
     "tagger": (4, 0),
     "record": (5, 0),
+    "tables": (5, 0),
     "view": (5, 0),
     **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }

@@ -20,7 +20,8 @@ from seqeval.metrics import (  # type: ignore[import-untyped,unused-ignore]
 from seqeval.scheme import IOB2  # type: ignore[import-untyped,unused-ignore]
 
 from khabar.document import DataError, Document, Event, Mention
-from khabar.metrics import Score, Scores, UnitScores, score, tables, tag_scores
+from khabar.metrics import Score, Scores, UnitScores, score, tag_scores
+from khabar.tables import tables
 
 TEXT = "قتل مسلحون الوزير في بغداد وجرحوا حارسه"
 KINDS = ["entities", "entities_untyped", "TI", "TC", "AI", "AC", "AI+", "AC+"]

@@ -18,7 +18,8 @@ from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import jsonl, lines
-from khabar.metrics import score, tables, tag_scores
+from khabar.metrics import score, tag_scores
+from khabar.tables import tables
 from khabar.tagger import Tagger
 
 __all__ = ["compare", "evaluate"]
