@@ -26,9 +26,10 @@ from rich.table import Table
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from khabar.batches import Collator
 from khabar.corpus import Corpus
 from khabar.encoder import COMPACT
-from khabar.tagger import Collator, Tagger
+from khabar.tagger import Tagger
 from khabar.train import bf16_is_native
 
 ARABERT_BASE: dict[str, Any] = {  # BERT-base, of which layers, heads and widths are the defaults

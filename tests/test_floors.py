@@ -29,6 +29,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "calibration": (3, 0),
     "encoder": (3, 0),
     "features": (3, 0),
+    "batches": (3, 1),
     "model": (3, 1),
     "oracle": (3, 1),
     "tagger": (4, 0),

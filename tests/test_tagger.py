@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from khabar.batches import Collator
 from khabar.calibration import temperature
 from khabar.document import DataError, Document, Event, Mention
 from khabar.encoder import COMPACT, ModelError, locate, pick_device
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, TRIGGERS
 from khabar.formats import jsonl
 from khabar.ontology import Ontology
-from khabar.tagger import Collator, Tagger
+from khabar.tagger import Tagger
 
 MakeTagger = Callable[..., Tagger]
 Change = Callable[[Path], object]

@@ -36,7 +36,9 @@ class ModelError(RuntimeError):
     """An encoder or model folder that cannot be used, and what to do about it."""
 
 
-def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple[Any, Any]:
+def pretrained(
+    encoder: str, attention_dropout: float, dropout: float | None = None, frozen: int = 0
+) -> tuple[Any, Any]:
     """Tokenizer and network, in float32 and without pooler; embeddings and ``frozen`` lower layers are not trained.
 
     Of a model folder that khabar saved, it is the encoder without the heads: training goes on from it.
@@ -50,6 +52,8 @@ def pretrained(encoder: str, attention_dropout: float, frozen: int = 0) -> tuple
         raise ModelError(f"{encoder}: the tokenizer is not a fast one; khabar needs tokenizer.json")
     if hasattr(config, "attention_probs_dropout_prob"):
         config.attention_probs_dropout_prob = attention_dropout
+    if dropout is not None and hasattr(config, "hidden_dropout_prob"):
+        config.hidden_dropout_prob = dropout
     if (Path(folder) / CONTRACT).is_file():  # a model folder of khabar: its encoder, without its heads
         network = blank(config)
         try:

@@ -20,46 +20,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer
 
+from khabar.batches import Collator, batches
 from khabar.calibration import temperature
 from khabar.document import DataError, Document, Event, Mention
-from khabar.encoder import CONTRACT, WEIGHTS, ModelError, blank, pick_device, pretrained, readable_length
+from khabar.encoder import CONTRACT, WEIGHTS, ModelError, blank, locate, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
 
-__all__ = ["Collator", "Tagger"]
+__all__ = ["Tagger"]
 
 FORMAT = 1  # of the contract; a folder of another format is refused
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
-
-
-@dataclass(frozen=True, slots=True)
-class Collator:
-    """Pads instances to the longest of the batch."""
-
-    reader: Reader
-
-    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Features as `Tagger.features` makes them -> tensors (batch, subwords) and (batch, words)."""
-
-        def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-            result = torch.full((len(rows), max(1, *map(len, rows))), value)
-            for index, row in enumerate(rows):
-                result[index, : len(row)] = torch.as_tensor(row)
-            return result
-
-        ids = [feature["input_ids"] for feature in features]
-        batch: dict[str, Any] = {
-            "input_ids": pad(ids, self.reader.tokenizer.pad_token_id or 0),
-            "attention_mask": pad([[1] * len(row) for row in ids], 0),
-            "positions": pad([feature["positions"] for feature in features], 0),
-        }
-        if self.reader.segments:
-            batch["token_type_ids"] = pad([feature["token_type_ids"] for feature in features], 0)
-        if "labels" in features[0]:
-            heads = features[0]["labels"]
-            batch["labels"] = {head: pad([f["labels"][head] for f in features], IGNORE) for head in heads}
-        return batch
 
 
 @dataclass
@@ -82,8 +54,10 @@ class Tagger:
         ontology: Ontology,
         heads: Sequence[str],
         attention_dropout: float = 0.0,
+        dropout: float | None = None,
         masked: float = 0.0,
         frozen: int = 0,
+        keep_heads: bool = False,
         **settings: Any,
     ) -> Tagger:
         """A tagger with untrained heads on a pretrained encoder.
@@ -93,14 +67,17 @@ class Tagger:
             ontology, heads: what to label.
             attention_dropout: of attention weights in training. Drawing it takes a quarter of the time of a step
                 on a CPU and rules out the fused attention kernels, so it is off unless asked for.
+            dropout: of hidden states in training, where it is not to be the encoder's own. Drawing it takes a sixth of
+                the time of a step on a CPU; ``masked`` is another way to keep a model from learning by heart.
             masked: share of subwords hidden in training (`khabar.model.Model`).
             frozen: lower layers of the encoder that are left as they are, embeddings included: training is faster.
+            keep_heads: go on from the heads of a model folder too, where its ontology is this one.
             settings: of `khabar.features.Reader`.
 
-        Raises `ModelError` where the encoder cannot be had.
+        Raises `ModelError` where the encoder, or its heads, cannot be had.
 
         """
-        tokenizer, network = pretrained(encoder, attention_dropout, frozen)
+        tokenizer, network = pretrained(encoder, attention_dropout, dropout, frozen)
         segments = getattr(network.config, "type_vocab_size", 0) > 1
         if not segments and ARGUMENTS in heads:
             tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS)})
@@ -108,11 +85,23 @@ class Tagger:
         for name in ("length", "argument_length"):
             settings[name] = min(settings.get(name, getattr(Reader, name)), readable_length(network.config))
         reader = Reader(tokenizer, ontology, tuple(heads), segments=segments, **settings)
-        dropout = getattr(network.config, "hidden_dropout_prob", 0.1)
         if masked and tokenizer.mask_token_id is None:
             raise ModelError(f"{encoder}: masked={masked} needs a mask token, which the tokenizer does not have")
         mask = (int(tokenizer.mask_token_id or 0), masked)
-        return cls(reader, Model(network, reader.sizes(), dropout, mask))
+        tagger = cls(reader, Model(network, reader.sizes(), getattr(network.config, "hidden_dropout_prob", 0.1), mask))
+        if keep_heads:
+            tagger._take_heads(Path(locate(encoder)))
+        return tagger
+
+    def _take_heads(self, folder: Path) -> None:
+        contract = _contract(folder)
+        theirs, ours = Ontology.from_json(**contract["ontology"]), self.reader.ontology
+        if [*theirs.entities, *theirs.events.items()] != [*ours.entities, *ours.events.items()]:  # order is tags' order
+            raise ModelError(f"{folder}: cannot keep heads of ontology {theirs.name!r} for {ours.name!r}")
+        if missing := set(self.reader.heads) - contract["heads"].keys():
+            raise ModelError(f"{folder}: cannot keep heads that it does not have: {sorted(missing)}")
+        weights = load_file(folder / WEIGHTS)
+        self.model.heads.load_state_dict({name: weights[f"heads.{name}"] for name in self.model.heads.state_dict()})
 
     @property
     def device(self) -> torch.device:
@@ -142,7 +131,7 @@ class Tagger:
         autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
         self.model.eval()
         with torch.inference_mode(), autocast:
-            for rows in _batches(order, [len(instance.input_ids) for instance in instances], batch_tokens):
+            for rows in batches(order, [len(instance.input_ids) for instance in instances], batch_tokens):
                 batch = collate([self.features(instances[row]) for row in rows])
                 output = self.model(**{name: tensor.to(device) for name, tensor in batch.items()})["logits"]
                 for head, scores in output.items():
@@ -321,15 +310,3 @@ def _contract(folder: Path) -> dict[str, Any]:
     if missing := needed - contract.keys():
         raise ModelError(f"{path}: lacks {sorted(missing)}")
     return contract
-
-
-def _batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Runs of rows, sorted by length, of which the longest times the number stays within the budget."""
-    rows: list[int] = []
-    for row in order:
-        if rows and (len(rows) + 1) * lengths[row] > budget:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows

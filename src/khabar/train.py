@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
+from khabar.batches import Collator
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
 from khabar.features import Instance, Reader
@@ -24,7 +25,7 @@ from khabar.metrics import score
 from khabar.ontology import Ontology
 from khabar.oracle import recovered
 from khabar.record import card, headline, surroundings
-from khabar.tagger import Collator, Tagger
+from khabar.tagger import Tagger
 
 __all__ = ["bf16_is_native", "train"]
 
