@@ -36,7 +36,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
-    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
+    **dict.fromkeys(("train", "average", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -267,6 +267,36 @@ def test_masking_needs_a_mask_token(make_tagger: MakeTagger, one_segment_encoder
         make_tagger(encoder=one_segment_encoder, masked=0.1)
 
 
+def test_hidden_dropout_is_the_encoders_own_unless_told_otherwise(make_tagger: MakeTagger) -> None:
+    own = make_tagger().model
+    assert own.dropout.p == own.encoder.config.hidden_dropout_prob > 0  # type: ignore[union-attr, operator]
+    none = make_tagger(dropout=0.0).model
+    assert {module.p for module in none.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
+
+
+def test_training_may_go_on_from_a_folders_heads(tagger: Tagger, ontology: Ontology, tmp_path: Path) -> None:
+    tagger.save(tmp_path / "model")
+    fresh = Tagger.create(str(tmp_path / "model"), ontology, HEADS)
+    kept = Tagger.create(str(tmp_path / "model"), ontology, HEADS[:2], keep_heads=True)
+    for name, tensor in kept.model.heads.state_dict().items():
+        assert torch.equal(tensor, tagger.model.heads.state_dict()[name])
+        assert torch.equal(tensor, fresh.model.heads.state_dict()[name]) is (name.endswith("bias") and not tensor.any())
+
+
+def test_heads_are_kept_for_the_same_labels_in_the_same_order_only(
+    tagger: Tagger, encoder: Path, ontology: Ontology, tmp_path: Path
+) -> None:
+    tagger.save(tmp_path / "model")
+    turned = Ontology("مقلوبة", dict(reversed(list(ontology.entities.items()))), ontology.events)
+    with pytest.raises(ModelError, match="cannot keep heads of ontology 'أخبار' for 'مقلوبة'"):
+        Tagger.create(str(tmp_path / "model"), turned, HEADS, keep_heads=True)
+    with pytest.raises(ModelError, match="not a folder that khabar saved"):
+        Tagger.create(str(encoder), ontology, HEADS, keep_heads=True)
+    Tagger.create(str(tmp_path / "model"), ontology, HEADS[:1]).save(tmp_path / "entities")
+    with pytest.raises(ModelError, match=r"heads that it does not have: \['triggers'\]"):
+        Tagger.create(str(tmp_path / "entities"), ontology, HEADS[:2], keep_heads=True)
+
+
 def test_an_encoder_without_a_fast_tokenizer_is_refused(
     encoder: Path, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:

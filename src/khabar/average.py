@@ -1,0 +1,87 @@
+"""The mean of several models' weights: one model, as fast as each of them, often better than any.
+
+Models that were fine-tuned from one ancestor, with other seeds, lie in one valley of the loss, and so does their
+mean ("Model soups", Wortsman et al., ICML 2022). Models of different ancestors have no useful mean: nothing here can
+tell, but the scores on dev, which are printed and kept, will.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from khabar.corpus import Corpus
+from khabar.document import DataError, Document
+from khabar.encoder import CONTRACT, ModelError
+from khabar.formats import lines
+from khabar.metrics import score
+from khabar.record import headline
+from khabar.tagger import Tagger
+
+__all__ = ["average"]
+
+log = logging.getLogger(__name__)
+_OF_A_RUN = ("temperatures", "meta", "dropout")  # what models of one contract may differ in
+
+
+def average(
+    models: Sequence[Path | str],
+    corpus: Corpus,
+    output: Path | str,
+    split: str = "dev",
+    half: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Write the model folder whose weights are the mean of the models' weights.
+
+    Args:
+        models: model folders of one contract: same encoder shape, tokenizer, ontology, heads and windows.
+        corpus, split: documents that no model was trained on; the temperatures are fitted on them, and the members
+            and their mean are scored on them.
+        output: the model folder to write; ``average.json`` in it holds the scores.
+        half: round the weights to float16, for a model that is passed on.
+
+    Returns ``output``. Raises `ModelError` where contracts differ, `DataError` for fewer than two models.
+
+    """
+    folders = [Path(model) for model in models]
+    if len(folders) < 2:
+        raise DataError(f"expected at least two models to average, got {[str(folder) for folder in folders]}")
+    taggers = [Tagger.load(folder, device) for folder in folders]
+    _check(folders)
+    documents = list(corpus.split(split))
+    scores = {}
+    for folder, tagger in zip(folders, taggers, strict=True):
+        scores[str(folder)] = _scored(documents, tagger)
+        log.info("%s on %s: %s", folder, split, scores[str(folder)])
+    mean = taggers[0]
+    weights = [tagger.model.state_dict() for tagger in taggers]
+    with torch.no_grad():
+        for name, tensor in weights[0].items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.stack([other[name] for other in weights]).mean(dim=0))
+    mean.calibrate(documents)
+    scores["mean"] = _scored(documents, mean)
+    log.info("their mean on %s: %s", split, scores["mean"])
+    mean.meta = {"data": {str(corpus.path): corpus.hash}, "mean of": len(folders), split: scores["mean"]}
+    output = Path(output)
+    mean.save(output, half)
+    lines.write(output / "average.json", [json.dumps({"split": split, "scores": scores}, indent=2, ensure_ascii=False)])
+    return output
+
+
+def _scored(documents: Sequence[Document], tagger: Tagger) -> dict[str, float]:
+    return headline(score(documents, tagger.tag(documents)).to_json())
+
+
+def _check(folders: Sequence[Path]) -> None:
+    """Raise `ModelError` that names what differs between the contracts of the first folder and another."""
+    contracts = [json.loads((folder / CONTRACT).read_text(encoding="utf-8")) for folder in folders]
+    for folder, contract in zip(folders[1:], contracts[1:], strict=True):
+        keys = [key for key in contract if key not in _OF_A_RUN and contract[key] != contracts[0].get(key)]
+        if keys:
+            raise ModelError(f"{folder}: not of one contract with {folders[0]}: they differ in {keys}")

@@ -1,0 +1,74 @@
+"""«خير الأمور أوسطها»: the mean of models of one ancestor is a model like them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from khabar import corpus as corpora
+from khabar.average import average
+from khabar.corpus import Corpus
+from khabar.document import DataError, Document
+from khabar.encoder import ModelError
+from khabar.ontology import Ontology
+from khabar.tagger import Tagger
+
+MakeTagger = Callable[..., Tagger]
+
+
+@pytest.fixture
+def dev(tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]) -> Corpus:
+    corpora.write(tmp_path / "corpus", "أخبار", ontology, {"dev": list(documents)})
+    return Corpus(tmp_path / "corpus")
+
+
+@pytest.fixture
+def members(tmp_path: Path, make_tagger: MakeTagger) -> list[Path]:
+    folders = [tmp_path / f"seed-{seed}" for seed in (1, 2, 3)]
+    for seed, folder in enumerate(folders):
+        member = make_tagger()
+        torch.manual_seed(seed)  # other heads on one encoder
+        for parameter in member.model.heads.parameters():
+            torch.nn.init.normal_(parameter)
+        member.save(folder)
+    return folders
+
+
+def test_every_weight_is_the_mean_of_the_members(members: list[Path], dev: Corpus, tmp_path: Path) -> None:
+    mean = load_file(average(members, dev, tmp_path / "mean") / "model.safetensors")
+    weights = [load_file(folder / "model.safetensors") for folder in members]
+    assert not torch.equal(weights[0]["heads.entities.weight"], weights[1]["heads.entities.weight"])
+    for name, tensor in mean.items():
+        torch.testing.assert_close(tensor, torch.stack([other[name] for other in weights]).mean(dim=0))
+
+
+def test_the_mean_of_one_model_and_itself_labels_as_it_does(
+    trained: Path, dev: Corpus, documents: tuple[Document, ...], tmp_path: Path
+) -> None:
+    again = Tagger.load(average([trained, trained], dev, tmp_path / "mean"))
+    assert list(again.tag(documents)) == list(Tagger.load(trained, "cpu").tag(documents))
+
+
+def test_the_scores_of_members_and_mean_are_kept(members: list[Path], dev: Corpus, tmp_path: Path) -> None:
+    folder = average(members, dev, tmp_path / "mean", half=True)
+    kept = json.loads((folder / "average.json").read_text(encoding="utf-8"))
+    assert kept["split"] == "dev"
+    assert list(kept["scores"]) == [*map(str, members), "mean"]
+    assert Tagger.load(folder).meta["mean of"] == 3
+    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.float16}
+
+
+def test_models_of_other_contracts_have_no_mean(
+    members: list[Path], dev: Corpus, make_tagger: MakeTagger, tmp_path: Path
+) -> None:
+    make_tagger(length=120).save(tmp_path / "other")
+    with pytest.raises(ModelError, match=r"other: not of one contract .*seed-1: they differ in \['reader'\]"):
+        average([members[0], tmp_path / "other"], dev, tmp_path / "mean")
+    with pytest.raises(DataError, match="at least two models"):
+        average(members[:1], dev, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
