@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from khabar.arabic import clitic_offset
 from khabar.document import Document, Event, Mention
+from khabar.edges import trimmed
 from khabar.features import (
     ARGUMENTS,
     CLITICS,
@@ -345,12 +345,10 @@ def annotated(draw: st.DrawFn, reader: Reader) -> tuple[Document, Reading]:
             start = clitic_offset(text, start, draw(st.integers(0, 2)))
         except ValueError:
             continue
-        while start < end - 1 and unicodedata.category(text[start]) == "Cf":  # direction marks belong to no name
-            start += 1
-        while end > start + 1 and unicodedata.category(text[end - 1]) == "Cf":
-            end -= 1
-        if start < words[first].end and start < end:
-            mentions.append(Mention(start, end, draw(st.sampled_from(["PER", "ORG", "GPE"]))))
+        if start >= words[first].end:
+            continue
+        start, end = trimmed(text, start, end)  # marks at the edges belong to no name
+        mentions.append(Mention(start, end, draw(st.sampled_from(["PER", "ORG", "GPE"]))))
     triggers = [Mention(m.start, m.end, "Attack") for m in mentions]
     roles = [Mention(m.start, m.end, "Target") for m in mentions]
     events = tuple(Event(trigger, tuple(roles)) for trigger in triggers)

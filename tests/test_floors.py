@@ -18,6 +18,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "farasa": (1, 0),
     "arabic": (1, 1),
     "bio": (1, 2),
+    "edges": (1, 2),
     "formats": (2, 0),
     "formats.lines": (2, 0),
     "formats.tags": (2, 1),

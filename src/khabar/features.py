@@ -7,7 +7,6 @@ mixed batches and partial annotation need no special case.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from khabar import bio
 from khabar.arabic import PREPROCESSING, Word, clitic_offset, sentences, words
 from khabar.document import Document, Mention
+from khabar.edges import trimmed
 from khabar.ontology import Ontology
 from khabar.windows import centred, windows
 
@@ -245,10 +245,7 @@ class Reader:
         start, end = first.start, last.end
         if CLITICS in logits:
             start = _behind(text, first, int(logits[CLITICS][span.first].argmax())) or start
-        while start < end - 1 and _is_invisible(text[start]):
-            start += 1
-        while end > start + 1 and _is_invisible(text[end - 1]):
-            end -= 1
+        start, end = trimmed(text, start, end)
         return Mention(start, end, self.labels(head)[span.label], span.score)
 
     def _clitics(self, document: Document, seen: Sequence[Word]) -> list[int]:
@@ -280,11 +277,6 @@ class Reader:
             for form, ids in zip(missing, encoded, strict=True):
                 self._cache[form] = tuple(ids) or (self._unknown,)
         return [self._cache[form] for form in forms]
-
-
-def _is_invisible(character: str) -> bool:
-    """Bidi marks and their like, and the white space that such a word of its own leaves at a mention's edge."""
-    return unicodedata.category(character) == "Cf" or character.isspace()
 
 
 def _behind(text: str, word: Word, letters: int) -> int | None:
