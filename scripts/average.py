@@ -6,7 +6,6 @@ from omegaconf import DictConfig
 
 from khabar.average import average
 from khabar.document import DataError
-from khabar.encoder import ModelError
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="average")
@@ -15,7 +14,7 @@ def main(config: DictConfig) -> None:
     run = {str(name): value for name, value in config.items() if name not in ("data", "models")}
     try:
         average(models=list(config.models), corpus=instantiate(config.data.corpus), **run)
-    except (DataError, ModelError) as error:
+    except DataError as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -5,25 +5,28 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from khabar.document import DataError
-from khabar.encoder import ModelError
-from khabar.evaluate import compare, evaluate
+from khabar.evaluate import evaluate, score_files, score_tags
+
+FILES = ("gold", "predicted", "gold_triggers", "uncalibrated", "train")
+MODEL = ("checkpoint", "split", "device", "batch_tokens", "calibration")
+REPORT = ("output", "draws", "examples")
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Compose the configuration and score what it names."""
-    files, run = (
-        ("gold", "predicted", "gold_triggers"),
-        ("checkpoint", "split", "output", "device", "batch_tokens"),
-    )
+    files, model, report = ({name: config[name] for name in names} for names in (FILES, MODEL, REPORT))
     try:
-        if config.predicted:
-            compare(output=config.output, labels=config.get("labels"), **{name: list(config[name]) for name in files})
+        if config.tags:
+            score_tags(list(config.gold), list(config.predicted), config.output)
+        elif config.predicted:
+            paths = {name: list(value or ()) for name, value in files.items()}
+            score_files(**paths, **report, labels=config.get("labels"))
         elif config.checkpoint:
-            evaluate(corpus=instantiate(config.data.corpus), **{name: config[name] for name in run})
+            evaluate(**model, **report, corpus=instantiate(config.data.corpus))
         else:
             raise DataError("nothing to score: give checkpoint=FOLDER, or gold='[…]' and predicted='[…]'")
-    except (DataError, ModelError) as error:
+    except DataError as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -5,7 +5,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from khabar.document import DataError
-from khabar.encoder import ModelError
 from khabar.predict import predict
 
 
@@ -14,7 +13,7 @@ def main(config: DictConfig) -> None:
     """Compose the configuration and label the sources."""
     try:
         predict(**instantiate(config, _convert_="all"))
-    except (DataError, ModelError) as error:
+    except DataError as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -8,7 +8,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from khabar.corpus import Corpus
 from khabar.document import DataError
-from khabar.encoder import ModelError
 from khabar.train import train
 
 
@@ -25,7 +24,7 @@ def main(config: DictConfig) -> None:
     corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:
         train(corpus=corpus, also=also, record=record, **parameters)
-    except (DataError, ModelError) as error:
+    except DataError as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
+from khabar.document import DataError
+
 __all__ = [
     "COMPACT",
     "CONTRACT",
@@ -32,7 +34,7 @@ CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"  # of a model folder that
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
 
 
-class ModelError(RuntimeError):
+class ModelError(DataError):
     """An encoder or model folder that cannot be used, and what to do about it."""
 
 

@@ -1,31 +1,37 @@
-"""Score predictions against gold: strict spans for entities, triggers and arguments, seqeval beside them."""
+"""Label a split with a model and judge what it says; or judge files of predictions, without model or torch."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar.arabic import words
-from khabar.bio import tags
+from khabar import report
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
+from khabar.facets import Describe, subword_facets, surfaces
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
-from khabar.formats import jsonl, lines
-from khabar.metrics import score, tag_scores
-from khabar.tables import tables
-from khabar.tagger import Tagger
+from khabar.formats import conll, jsonl, lines
+from khabar.sequences import Sequences
+from khabar.tables import summary
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["evaluate", "score_files", "score_tags"]
 
-log = logging.getLogger(__name__)
-SCHEMA = 1
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """Documents that are read anew each time they are gone through, so that they need not be kept."""
+
+    read: Callable[[], Iterable[Document]]
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self.read())
 
 
 def evaluate(
@@ -35,18 +41,26 @@ def evaluate(
     split: str = "test",
     device: str = "auto",
     batch_tokens: int = 2048,
+    calibration: bool = True,
+    draws: int = 10_000,
+    examples: int = 50,
 ) -> dict[str, Any]:
-    """Label a split and score it.
+    """Label a split and judge it.
 
     Args:
         checkpoint: a model folder that training wrote.
         corpus, split: the gold documents. Layers that the model does not answer are not scored.
-        output: folder for ``report.json``, ``predictions.jsonl`` and, where gold has events,
-            ``predictions_gold_triggers.jsonl`` (arguments found for gold triggers).
+        output: folder for ``report.json``, ``report.html``, ``counts.jsonl`` (each document's counts, what
+            `khabar.compare` reads), ``predictions.jsonl``, where gold has events ``predictions_gold_triggers.jsonl``
+            (arguments found for gold triggers), and with ``calibration`` ``predictions_uncalibrated.jsonl`` (the same
+            predictions with the scores they have without temperatures; takes as long as labelling does).
+        draws, examples: of `khabar.report.write`.
 
-    Returns the report, and prints it as tables.
+    Returns the report, and prints its scores.
 
     """
+    from khabar.tagger import Tagger  # torch, which scoring files does not need
+
     output = Path(output)
     tagger = Tagger.load(Path(checkpoint), device)
     heads = tagger.reader.heads
@@ -58,43 +72,100 @@ def evaluate(
         )
         for document in corpus.split(split)
     ]
-    progress = tqdm(gold, desc=f"labelling {split}", unit="document")
-    predicted = list(tagger.tag(progress, batch_tokens=batch_tokens))
-    jsonl.write(output / "predictions.jsonl", predicted)
-    given = None
-    if ARGUMENTS in heads and any(document.events for document in gold):
-        given = list(tagger.tag(gold, gold_triggers=True, batch_tokens=batch_tokens))
-        jsonl.write(output / "predictions_gold_triggers.jsonl", given)
-    report = {"checkpoint": str(checkpoint), "corpus": corpus.name, "data": corpus.hash, "split": split}
-    return _write(output, report, gold, predicted, given)
+
+    def labelled(name: str, what: str, tagger: Tagger, gold_triggers: bool = False) -> _Stream:
+        progress = tqdm(gold, desc=f"labelling {split}{what}", unit="document")
+        jsonl.write(output / name, tagger.tag(progress, gold_triggers=gold_triggers, batch_tokens=batch_tokens))
+        return _Stream(lambda: jsonl.read(output / name))
+
+    has_events = ARGUMENTS in heads and any(document.events for document in gold)
+    cold = replace(tagger, temperatures={})
+    evidence = report.Evidence(
+        gold,
+        labelled("predictions.jsonl", "", tagger),
+        labelled("predictions_gold_triggers.jsonl", ", gold triggers", tagger, True) if has_events else None,
+        labelled("predictions_uncalibrated.jsonl", ", uncalibrated", cold) if calibration else None,
+    )
+    about = {"checkpoint": str(checkpoint), "corpus": corpus.name, "data": corpus.hash, "split": split}
+    seen = surfaces(corpus.split("train")) if "train" in corpus.splits else None
+    describe: Describe = subword_facets(tagger.reader)
+    return report.write(output, about, evidence, seen, describe, draws, examples)
 
 
-def compare(
+def score_files(
     gold: Sequence[Path | str],
     predicted: Sequence[Path | str],
     output: Path | str,
     gold_triggers: Sequence[Path | str] = (),
+    uncalibrated: Sequence[Path | str] = (),
+    train: Sequence[Path | str] = (),
     labels: Mapping[str, str] | None = None,
+    draws: int = 10_000,
+    examples: int = 50,
 ) -> dict[str, Any]:
-    """Score prediction files against gold files, pooled: the folds of a cross-validation are one set of documents.
+    """Judge prediction files against gold files, pooled: the folds of a cross-validation are one set of documents.
 
     ``labels`` are the gold's names of predicted types and roles, where a model of another ontology is scored; what
-    is predicted under a label that they do not name is left out. Only layers that are in both are scored. Raises
-    `DataError` where documents do not match.
+    is predicted under a label that they do not name is left out. Only layers that are in both are scored. ``train``
+    are the files that the model learned from: what it has seen is scored apart. Raises `DataError` where documents
+    do not match.
     """
-    truth = [document for path in gold for document in jsonl.read(path)]
-    found, given = (
-        [document if labels is None else _renamed(document, labels) for path in paths for document in jsonl.read(path)]
-        for paths in (predicted, gold_triggers)
-    )
-    if not found:
+
+    def stream(paths: Sequence[Path | str], change: Callable[[Document], Document] | None = None) -> _Stream:
+        every = _Stream(lambda: (document for path in paths for document in jsonl.read(path)))
+        return every if change is None else _Stream(lambda: map(change, every))
+
+    def named(document: Document) -> Document:
+        return document if labels is None else _renamed(document, labels)
+
+    found = stream(predicted, named)
+    answered = _layers(found)
+    if answered is None:
         raise DataError(f"no predictions in {[str(path) for path in predicted]}")
-    if all(document.entities is None for document in found):
-        truth = [replace(document, entities=None) for document in truth]
-    if all(document.events is None for document in found):
-        truth = [replace(document, events=None) for document in truth]
-    report = {"gold": [str(path) for path in gold], "predicted": [str(path) for path in predicted]}
-    return _write(Path(output), report, truth, found, given or None)
+
+    def answerable(document: Document) -> Document:
+        absent: dict[str, Any] = dict.fromkeys({"entities", "events"} - answered)
+        return replace(document, **absent)
+
+    evidence = report.Evidence(
+        stream(gold, answerable),
+        found,
+        stream(gold_triggers, named) if gold_triggers else None,
+        stream(uncalibrated, named) if uncalibrated else None,
+    )
+    about = {"gold": [str(path) for path in gold], "predicted": [str(path) for path in predicted]}
+    return report.write(output, about, evidence, surfaces(stream(train)) if train else None, None, draws, examples)
+
+
+def score_tags(
+    gold: Sequence[Path | str], predicted: Sequence[Path | str], output: Path | str, tag_column: int = -1
+) -> dict[str, Any]:
+    """Score column files of the same tokens by their tags as they stand, under each convention for invalid ones.
+
+    Writes and returns ``report.json``. Raises `DataError` that names the sentence where tokens differ.
+    """
+    sequences = Sequences()
+    sides = [(sentence for path in paths for sentence in conll.sentences(path, tag_column=tag_column)) for paths in (gold, predicted)]
+    for number, (truth, found) in enumerate(zip_longest(*sides), start=1):
+        if truth is None or found is None or truth[0] != found[0]:
+            here = [" ".join(side[0][:8]) if side else "nothing" for side in (truth, found)]
+            raise DataError(f"sentence {number}: expected the same tokens, got {here[0]!r} in gold, {here[1]!r} predicted")
+        sequences.add_tags(truth[1], found[1])
+    about = {"gold": [str(path) for path in gold], "predicted": [str(path) for path in predicted]}
+    record = {"schema": report.SCHEMA, **about, "sequences": sequences.to_json()}
+    lines.write(Path(output) / "report.json", [json.dumps(record, ensure_ascii=False, indent=2)])
+    Console().print(summary(record))
+    return record
+
+
+def _layers(documents: Iterable[Document]) -> set[str] | None:
+    """The layers that at least one document has; ``None`` where there is no document."""
+    found: set[str] | None = None
+    for document in documents:
+        found = (found or set()) | {name for name in ("entities", "events") if getattr(document, name) is not None}
+        if len(found) == 2:
+            break
+    return found
 
 
 def _renamed(document: Document, labels: Mapping[str, str]) -> Document:
@@ -109,41 +180,3 @@ def _renamed(document: Document, labels: Mapping[str, str]) -> Document:
         if document.events is None
         else tuple(Event(trigger, renamed(e.arguments)) for e in events for trigger in renamed([e.trigger])),
     )
-
-
-def _write(
-    output: Path,
-    about: dict[str, Any],
-    gold: Sequence[Document],
-    predicted: Sequence[Document],
-    given: Sequence[Document] | None,
-) -> dict[str, Any]:
-    scores = score(gold, predicted)
-    with_gold = score(gold, given) if given is not None else None
-    report = {"schema": SCHEMA, **about, "scores": scores.to_json()}
-    if with_gold is not None:
-        report["scores_gold_triggers"] = {
-            kind: value for kind, value in with_gold.to_json().items() if kind.startswith("A")
-        }
-    if any(document.entities is not None for document in gold):
-        report["seqeval"] = _seqeval(gold, predicted)
-    lines.write(output / "report.json", [json.dumps(report, ensure_ascii=False, indent=2)])
-    console = Console()
-    for table in tables(scores, with_gold):
-        console.print(table)
-    if "seqeval" in report:
-        console.print(f"seqeval, strict IOB2 over words: F1 {100 * report['seqeval']['micro']['f1']:.2f}")
-    log.info("report in %s", output / "report.json")
-    return report
-
-
-def _seqeval(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Any]:
-    """The field's number for entities: tags over words, where a clitic before a name does not show."""
-    by_id = {document.id: document for document in predicted}
-    truth, found = [], []
-    for document in gold:
-        if document.entities is not None:
-            cut = words(document.text, "none")
-            truth.append(tags(cut, document.entities))
-            found.append(tags(cut, by_id[document.id].entities or ()))
-    return tag_scores(truth, found)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from khabar import view
 from khabar.document import DataError, Document
-from khabar.encoder import COMPACT, ModelError
+from khabar.encoder import COMPACT
 from khabar.formats import jsonl, lines, text
 from khabar.tagger import Tagger
 
@@ -48,7 +48,7 @@ def predict(
         page: also write the labelled articles as an HTML page.
 
     Returns what was read: documents, words, and how each word was accounted for. Raises `DataError` for
-    input that cannot be read, `ModelError` for a model that cannot be used.
+    input that cannot be read, and its `khabar.encoder.ModelError` for a model that cannot be used.
 
     """
     if page and Path(page).resolve() == Path(output).resolve():
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.show,
             options.page,
         )
-    except (DataError, ModelError) as error:
+    except DataError as error:
         raise SystemExit(f"error: {error}") from None
 
 

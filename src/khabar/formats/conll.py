@@ -11,7 +11,7 @@ from khabar.document import DataError, Document
 from khabar.formats import lines
 from khabar.formats.tags import Scheme, Sentence, documents, split_tag
 
-__all__ = ["read", "write"]
+__all__ = ["read", "sentences", "write"]
 
 _BOUNDARY = "-DOCSTART-"
 
@@ -40,9 +40,8 @@ def read(
     Raises `DataError` that names file and line for a wrong number of columns or a tag that is none.
     """
     path = Path(path)
-    sentences = _sentences(path, token_column, tag_column, separator, strip)
     return documents(
-        sentences,
+        _sentences(path, token_column, tag_column, separator, strip),
         id_prefix=path.name.split(".")[0] if id_prefix is None else id_prefix,
         scheme=scheme,
         labels=labels,
@@ -52,6 +51,13 @@ def read(
         drop_duplicates=drop_duplicates,
         report=report,
     )
+
+
+def sentences(
+    path: Path | str, *, token_column: int = 0, tag_column: int = -1, separator: str | None = None
+) -> Iterator[Sentence]:
+    """The tokens and tags of each sentence as they stand; raises `DataError` as `read` does."""
+    return (found for found in _sentences(Path(path), token_column, tag_column, separator, "") if found is not None)
 
 
 def _sentences(
