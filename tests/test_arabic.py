@@ -9,6 +9,7 @@ import lzma
 import random
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -22,7 +23,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from khabar import farasa
-from khabar.arabic import PREPROCESSING, Preprocessing, Word, clitic_offset, preprocess, sentences, words
+from khabar.arabic import PREPROCESSING, Preprocessing, Word, clitic_offset, fold, preprocess, sentences, words
 from khabar.cleaning import AlignedText
 from khabar.farasa import FarasaUnavailable
 
@@ -584,3 +585,33 @@ def test_parity_on_whole_articles() -> None:
     sentences_ = real_sentences()
     for start in range(0, len(sentences_), 500):
         check_parity("\n".join(sentences_[start : start + 500]), "arabertv02")
+
+
+@pytest.mark.parametrize(
+    ("surface", "folded"),
+    [
+        ("الـعِـراق", "العراق"),
+        ("أحمد وإيمان وآمال ٱلله", "احمد وايمان وامال الله"),
+        ("\u0627\u0654حمد", "احمد"),  # a hamza written as a mark of its own
+        ("\u0648\u064f\u0654جد", "ؤجد"),  # on و it is a letter, also behind a damma
+        ("مستشفى غزة", "مستشفي غزه"),
+        ("عام ٢٠١١ أو ۲۰۱۱", "عام 2011 او 2011"),
+        (" حزب \n\t\u00a0الله ", "حزب الله"),
+        ("\u200fحماس\u200e\u202c\ufeff", "حماس"),
+        ("Café F-16", "Café F-16"),  # nothing of what other scripts write
+        ("\u064b\u0640", ""),
+    ],
+)
+def test_surfaces_are_folded_for_comparing(surface: str, folded: str) -> None:
+    assert fold(surface) == folded
+
+
+@given(
+    st.text(
+        st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("اأؤىة\u0640\u0654\u064b\u200d \u0301eé"))
+    )
+)
+def test_folding_is_done_once_and_sees_no_canonical_difference(text: str) -> None:
+    once = fold(text)
+    assert fold(once) == once
+    assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text)) == once

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from khabar import farasa
 from khabar.cleaning import FIRST_GENERATION, SECOND_GENERATION, UNTOUCHED, AlignedText, Rule, clean
 
-__all__ = ["PREPROCESSING", "Preprocessing", "Word", "clitic_offset", "preprocess", "sentences", "words"]
+__all__ = ["PREPROCESSING", "Preprocessing", "Word", "clitic_offset", "fold", "preprocess", "sentences", "words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +202,25 @@ def clitic_offset(raw: str, word_start: int, letters: int) -> int:
 def _is_on_letter(character: str) -> bool:
     """Diacritics, tatweel, and invisible marks such as the zero-width joiner."""
     return character == "\u0640" or unicodedata.category(character) in ("Mn", "Me", "Cf")
+
+
+_MARKS = [c for c in map(chr, (*range(0x600, 0x700), *range(0x8A0, 0x900))) if unicodedata.category(c) == "Mn"]
+_INVISIBLE = "\xad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff" + "".join(
+    map(chr, range(0x202A, 0x202F))
+)
+_FOLDED = str.maketrans(
+    "أإآٱىة" + "٠١٢٣٤٥٦٧٨٩" + "۰۱۲۳۴۵۶۷۸۹", "ااااي" + "ه" + "0123456789" * 2, "".join(_MARKS) + "\u0640" + _INVISIBLE
+)
+
+
+def fold(text: str) -> str:
+    """A surface as it is compared: what writers of Arabic leave out or write in two ways makes no difference.
+
+    Diacritics, tatweel and invisible marks (of direction, of joining) go; أ إ آ ٱ become ا, ى becomes ي and ة
+    becomes ه; Arabic-Indic and Persian digits become Western ones, and white space one space, none at the ends.
+    Hamza on و and ي stays. The result is NFC, and folding it again changes nothing. Names that differ only in
+    what is folded (على, علي) become one, so this is for comparing, not for reading.
+    """
+    bare = unicodedata.normalize("NFC", text).translate(_FOLDED)
+    # Composed once more: what stood between a letter and its accent may just have gone.
+    return unicodedata.normalize("NFC", " ".join(bare.split()))
