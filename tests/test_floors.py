@@ -25,6 +25,8 @@ FLOORS: dict[str, tuple[int, ...]] = {
     **{f"formats.{name}": (2, 3) for name in ("quotes", "standoff")},
     "metrics": (2, 2),
     "windows": (2, 2),
+    "results": (2, 2),
+    "significance": (2, 2),
     "corpus": (2, 3),
     "calibration": (3, 0),
     "encoder": (3, 0),
@@ -36,7 +38,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
-    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey", "compare", "aggregate"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
