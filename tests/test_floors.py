@@ -29,6 +29,8 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "sequences": (2, 3),
     "ceaf": (2, 3),
     "windows": (2, 2),
+    "results": (2, 2),
+    "significance": (2, 2),
     "corpus": (2, 3),
     "calibration": (3, 0),
     "encoder": (3, 0),
@@ -41,6 +43,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "tables": (5, 0),
     "view": (5, 0),
     **dict.fromkeys(("train", "average", "evaluate", "predict", "prepare", "survey"), (5, 1)),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey", "compare", "aggregate"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
