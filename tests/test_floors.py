@@ -33,7 +33,12 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "windows": (2, 2),
     "results": (2, 2),
     "significance": (2, 2),
+    "duplicates": (2, 2),
     "corpus": (2, 3),
+    "inventory": (2, 4),
+    "findings": (2, 5),
+    "oddities": (2, 5),
+    "leaks": (2, 6),
     "calibration": (3, 0),
     "encoder": (3, 0),
     "features": (3, 0),
@@ -42,12 +47,15 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "oracle": (3, 1),
     "facets": (3, 1),
     "errors": (3, 2),
+    "ceiling": (3, 2),
     "tagger": (4, 0),
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
     **dict.fromkeys(("train", "average", "evaluate", "predict", "prepare", "survey"), (5, 1)),
     **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey", "compare", "aggregate"), (5, 1)),
+    "check": (5, 1),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
