@@ -145,11 +145,16 @@ def score_tags(
     Writes and returns ``report.json``. Raises `DataError` that names the sentence where tokens differ.
     """
     sequences = Sequences()
-    sides = [(sentence for path in paths for sentence in conll.sentences(path, tag_column=tag_column)) for paths in (gold, predicted)]
+    sides = [
+        (sentence for path in paths for sentence in conll.sentences(path, tag_column=tag_column))
+        for paths in (gold, predicted)
+    ]
     for number, (truth, found) in enumerate(zip_longest(*sides), start=1):
         if truth is None or found is None or truth[0] != found[0]:
             here = [" ".join(side[0][:8]) if side else "nothing" for side in (truth, found)]
-            raise DataError(f"sentence {number}: expected the same tokens, got {here[0]!r} in gold, {here[1]!r} predicted")
+            raise DataError(
+                f"sentence {number}: expected the same tokens, got {here[0]!r} in gold, {here[1]!r} predicted"
+            )
         sequences.add_tags(truth[1], found[1])
     about = {"gold": [str(path) for path in gold], "predicted": [str(path) for path in predicted]}
     record = {"schema": report.SCHEMA, **about, "sequences": sequences.to_json()}

@@ -1,14 +1,13 @@
 """The report of an evaluation, from gold and predicted documents alone: no model, no logits, one pass.
 
-Everything that is counted is a collector: ``add(gold, predicted)`` for each document, ``to_json()`` at the end. Documents
-go by as a stream; what stays in memory is counts.
+Everything that is counted is a collector: ``add(gold, predicted)`` for each document, ``to_json()`` at the end.
+Documents go by as a stream; what stays in memory is counts.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappushpop
@@ -17,8 +16,6 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from khabar.arabic import words
-from khabar.bio import tags
 from khabar.ceaf import Ceaf
 from khabar.document import Document
 from khabar.errors import Errors
@@ -61,21 +58,6 @@ class Collector(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """What was counted."""
-
-
-class _Tags:
-    """Entities as tags over words, for scorers that read tags; a clitic before a name does not show."""
-
-    def __init__(self) -> None:
-        self.sequences = Sequences()
-
-    def add(self, gold: Document, predicted: Document) -> None:
-        if gold.entities is not None:
-            cut = words(gold.text, "none")
-            self.sequences.add_tags(tags(cut, gold.entities), tags(cut, predicted.entities or ()))
-
-    def to_json(self) -> dict[str, Any]:
-        return self.sequences.to_json()
 
 
 @dataclass
@@ -126,7 +108,7 @@ def write(
     output = Path(output)
     scorer, shown = Scorer(), _Examples(examples)
     calibration = {"after": Reliability()}
-    collectors: dict[str, Collector] = {"overlap": Overlap(), "sequences": _Tags(), "ceaf": Ceaf()}
+    collectors: dict[str, Collector] = {"overlap": Overlap(), "sequences": Sequences(), "ceaf": Ceaf()}
     errors = Errors(seen, describe)
 
     def counted() -> Iterator[tuple[str, Mapping[str, tuple[int, int, int]]]]:
@@ -134,7 +116,9 @@ def write(
             counts = scorer.add(gold, predicted)
             for collector in (*collectors.values(), *calibration.values(), errors):
                 collector.add(gold, predicted)
-            wrong = sum(sum(counts[kind][1:]) - 2 * counts[kind][0] for kind in ("entities", "TC", "AC") if kind in counts)
+            wrong = sum(
+                sum(counts[kind][1:]) - 2 * counts[kind][0] for kind in ("entities", "TC", "AC") if kind in counts
+            )
             shown.add(wrong, gold, predicted)
             yield gold.id, counts
 
@@ -161,7 +145,11 @@ def write(
     except ReportUnavailable as error:
         log.warning("no report.html: %s", error)
     console = Console()
-    intervals = {kind: part["micro"]["interval"] for kind, part in report["scores"].items() if "interval" in part.get("micro", {})}
+    intervals = {
+        kind: part["micro"]["interval"]
+        for kind, part in report["scores"].items()
+        if "interval" in part.get("micro", {})
+    }
     for table in tables(scores, given, intervals):
         console.print(table)
     console.print(summary(report))
@@ -182,6 +170,11 @@ def _with_intervals(scores: dict[str, Any], counts: Path, draws: int) -> dict[st
         for kind, unit in read_counts(counts).items():
             scores[kind]["micro"]["interval"] = list(interval(unit.counts, draws))
     return scores
+
+
+def _intervals(scores: Mapping[str, Any]) -> dict[str, list[float]]:
+    micro = {kind: part["micro"] for kind, part in scores.items() if "micro" in part}
+    return {kind: score["interval"] for kind, score in micro.items() if "interval" in score}
 
 
 def _beside(scores: Scores, given: Scores | None) -> dict[str, Any]:

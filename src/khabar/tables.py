@@ -25,8 +25,9 @@ def tables(
 ) -> list[Table]:
     """One table a layer, in percent: precision, recall, F1 and support (units in gold), then types and roles.
 
-    ``intervals``: lower and upper end of the F1 of a kind of unit. ``gold_triggers`` are the scores of predictions that were given the gold triggers. They stand beside the
-    arguments, with the F1 that is lost by predicting triggers. What is undefined is a dash.
+    ``intervals``: lower and upper end of the F1 of a kind of unit. ``gold_triggers`` are the scores of predictions that
+    were given the gold triggers. They stand beside the arguments, with the F1 that is lost by predicting triggers.
+    What is undefined is a dash.
 
     Raises `DataError` when ``gold_triggers`` was scored against other gold.
     """
