@@ -22,6 +22,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from khabar.aggregate import aggregate
+from khabar.compare import compare
 from khabar.corpus import Corpus
 from khabar.document import Document
 from khabar.features import HEADS, Reader
@@ -131,6 +133,10 @@ ERRORS: dict[str, tuple[str, list[str], str]] = {
     "source not there": ("prepare_data", ["data=jsonl", "source=gone"], "there is no such file"),
     "corpus not prepared": ("train", ["data=jsonl", "output=run"], "no prepared corpus here"),
     "nothing to score": ("evaluate", [], "nothing to score"),
+    "nothing to compare": ("compare", [], "say what to compare"),
+    "no such evaluation": ("compare", ["systems=[gone,away]"], "gone: no counts.jsonl here or below"),
+    "nothing to average": ("aggregate", [], "say what to average"),
+    "no such report": ("aggregate", ["reports=[gone]"], "gone: no report.json here or below"),
     "no such model": (
         "predict",
         ["checkpoint=gone", "sources=[x.txt]", "output=o.jsonl"],
@@ -147,7 +153,7 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
         script(name, *overrides)
 
 
-@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict"])
+@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict", "compare", "aggregate"])
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
     with pytest.raises(SystemExit) as end:
@@ -191,6 +197,11 @@ def test_the_keys_of_a_prediction_are_parameters_of_predict() -> None:
     config = composed("predict", "checkpoint=m", "sources=[a.txt]", "output=o.jsonl")
     accepts(predict, **instantiate(config, _convert_="all"))
     assert set(config) == set(inspect.signature(predict).parameters)
+
+
+@pytest.mark.parametrize("verb", [compare, aggregate])
+def test_the_keys_of_what_reads_results_are_its_parameters(verb: Callable[..., Any]) -> None:
+    assert set(composed(verb.__name__)) == set(inspect.signature(verb).parameters)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ __all__ = ["Difference", "difference", "holm", "interval"]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CELLS = 1 << 21  # numbers drawn at a time: 16 MB
+CELLS = 1 << 20  # numbers drawn at a time: 8 MB
 # Differences closer than this are ties: the same counts added up in another order differ in the last bits, and
 # a tie counts against the difference.
 TIE = 1e-12
