@@ -92,7 +92,7 @@ def causes(text: str, gold: Mention, predicted: Mention) -> Iterator[tuple[str, 
     A cause is what lies between the edges and which of the two mentions holds it: ``clitic و in prediction`` (the
     prediction starts before a conjunction), ``further word in gold``. Beside clitics, ``article ال``, ``quotation
     mark``, ``bracket``, other ``punctuation``, ``further word`` and ``further words`` there are ``diacritics``,
-    ``white space`` and, where an edge cuts a word in another way, ``part of a word``.
+    ``white space`` (and what is invisible) and, where an edge cuts a word in another way, ``part of a word``.
     """
     if gold.start != predicted.start:
         low, high = sorted((gold.start, predicted.start))

@@ -22,7 +22,7 @@ __all__ = ["Reliability"]
 _STEPS = 10_000  # a score is a whole number of these parts
 _BINS = 15  # equal in width, closed above: (0, 1/15], … as Guo et al. (2017) draw them; 0 is in the first
 _GRID = 51  # thresholds 0.00, 0.02, … 1.00 of a curve
-_QUANTILES = 50  # and such that keep every fiftieth of the mentions: most scores of a good model are near 1
+_QUANTILES = 50  # and such that keep evenly more mentions: most scores of a good model are near 1
 
 
 @dataclass
@@ -125,12 +125,12 @@ def _summary(found: _Histogram) -> dict[str, Any]:
 
 
 def _thresholds(kept: NDArray[np.int64]) -> list[int]:
-    """Steps to draw a curve at: a grid, and the scores that each fiftieth of the mentions reaches.
+    """Steps to draw a curve at: a grid, and the scores that one mention, some, and all of them reach.
 
     ``kept[s]``: mentions that score at least s steps.
     """
     grid = np.linspace(0, _STEPS, _GRID).round().astype(np.int64)
-    wanted = np.ceil(kept[0] * np.arange(1, _QUANTILES + 1) / _QUANTILES)
+    wanted = np.linspace(1, kept[0], _QUANTILES).round()  # mentions, from the surest alone to all of them
     # The highest score that keeps so many: `kept` falls, so it is searched from its end.
     quantiles = _STEPS - np.searchsorted(kept[::-1], wanted)
     return [int(step) for step in np.union1d(grid, quantiles) if kept[step]]
