@@ -36,6 +36,9 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
+    "examples": (5, 0),
+    "plots": (5, 0),
+    "html": (5, 1),
     **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
