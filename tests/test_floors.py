@@ -56,6 +56,10 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "report": (5, 2),
     **dict.fromkeys(("prepare", "train", "average", "evaluate", "predict"), (5, 3)),
     **dict.fromkeys(("survey", "check", "compare", "aggregate"), (5, 3)),
+    "examples": (5, 0),
+    "plots": (5, 0),
+    "html": (5, 1),
+    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
