@@ -52,14 +52,12 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
+    "examples": (5, 0),
+    "plots": (5, 0),
     "html": (5, 1),
     "report": (5, 2),
     **dict.fromkeys(("prepare", "train", "average", "evaluate", "predict"), (5, 3)),
     **dict.fromkeys(("survey", "check", "compare", "aggregate"), (5, 3)),
-    "examples": (5, 0),
-    "plots": (5, 0),
-    "html": (5, 1),
-    **dict.fromkeys(("train", "evaluate", "predict", "prepare", "survey"), (5, 1)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
