@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
-from seqeval.metrics import (  # type: ignore[import-untyped,unused-ignore]
-    f1_score,
-    precision_score,
-    recall_score,
-)
-from seqeval.scheme import IOB2  # type: ignore[import-untyped,unused-ignore]
 
 from khabar.document import DataError, Document, Event, Mention
-from khabar.metrics import Score, Scores, UnitScores, score, tag_scores
+from khabar.metrics import Score, Scorer, Scores, Tally, UnitScores, pairs, score
 from khabar.tables import tables
 
 TEXT = "قتل مسلحون الوزير في بغداد وجرحوا حارسه"
@@ -208,6 +203,43 @@ def test_the_probability_of_a_mention_is_no_part_of_it() -> None:
     assert counts(GOLD, sure) == counts(GOLD, GOLD)
 
 
+def test_a_mention_at_offset_0_is_a_mention() -> None:
+    first, moved = mention("قتل", "Die"), replace(mention("قتل", "Die"), start=1)
+    gold = Document("د", TEXT, entities=(first,), events=(Event(first, (replace(first, label="Agent"),)),))
+    assert set(counts(gold, gold).values()) == {(1, 1, 1)}
+    late = replace(gold, entities=(moved,), events=(Event(moved, (replace(moved, label="Agent"),)),))
+    assert set(counts(gold, late).values()) == {(0, 1, 1)}
+
+
+def test_a_scorer_says_the_share_of_each_document() -> None:
+    scorer = Scorer()
+    shares = scorer.add(GOLD, replace(GOLD, entities=GOLD.entities and GOLD.entities[:1], events=(KILLING,)))
+    assert shares == {
+        "entities": (1, 1, 3),
+        "entities_untyped": (1, 1, 3),
+        "TI": (1, 1, 2),
+        "TC": (1, 1, 2),
+        **dict.fromkeys(("AI", "AC", "AI+", "AC+"), (3, 3, 5)),
+    }
+    assert scorer.add(replace(GOLD, entities=None, events=()), GOLD) == {
+        **dict.fromkeys(("TI", "TC"), (0, 2, 0)),
+        **dict.fromkeys(("AI", "AC", "AI+", "AC+"), (0, 5, 0)),
+    }
+    assert scorer.add(replace(GOLD, entities=None, events=None), GOLD) == {}
+    assert scorer.scores().documents == {"entities": 1, "events": 2}
+    assert scorer.scores().units["TC"].micro == Score(1, 3, 2)
+    assert scorer.to_json() == scorer.scores().to_json()
+
+
+def test_a_tally_counts_labels_of_either_side() -> None:
+    tally = Tally({"types": 0})
+    assert tally.add({("GPE", 0), ("ORG", 3)}, {("GPE", 0), ("PER", 3)}) == (1, 2, 2)
+    assert tally.add(set(), set()) == (0, 0, 0)
+    assert tally.add({("GPE", 1)}, set()) == (0, 0, 1)
+    types = {"GPE": Score(1, 1, 2), "ORG": Score(0, 0, 1), "PER": Score(0, 1, 0)}
+    assert tally.scores() == UnitScores(Score(1, 2, 3), types)
+
+
 @pytest.mark.parametrize(
     ("gold", "predicted", "message"),
     [
@@ -221,6 +253,35 @@ def test_the_probability_of_a_mention_is_no_part_of_it() -> None:
 def test_documents_that_do_not_pair_up_are_named(gold: list[Document], predicted: list[Document], message: str) -> None:
     with pytest.raises(DataError, match=message):
         score(gold, predicted)
+
+
+def test_documents_in_one_order_are_read_in_step() -> None:
+    read: list[str] = []
+
+    def stream(side: str) -> Iterator[Document]:
+        for name in "أبج":
+            read.append(side + name)
+            yield replace(GOLD, id=name)
+
+    at_each_pair = [len(read) for _ in pairs(stream("gold "), stream("predicted "))]
+    assert at_each_pair == [2, 4, 6]  # no document is read before its turn
+
+
+@given(st.permutations(range(6)))
+def test_pairs_come_in_the_order_of_gold(order: list[int]) -> None:
+    gold = [replace(GOLD, id=str(n)) for n in range(6)]
+    found = list(pairs(gold, (replace(gold[n], events=None) for n in order)))
+    assert [g for g, _ in found] == gold
+    assert all(g.id == p.id and p.events is None for g, p in found)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "message"),
+    [("أبأ", "'أ' occurs twice among the predicted"), ("بججأ", "'ج' occurs twice"), ("جأبد", "not in gold: 'ج', 'د'")],
+)
+def test_what_is_predicted_too_often_is_found_behind_the_last_pair(predicted: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(pairs((replace(GOLD, id=name) for name in "أب"), (replace(GOLD, id=name) for name in predicted)))
 
 
 def test_json_has_the_same_shape_whatever_is_predicted() -> None:
@@ -321,76 +382,8 @@ def test_properties(corpus: tuple[list[Document], list[Document]]) -> None:
         assert units.micro.f1 == pytest.approx(2 * p * r / (p + r) if p + r else 0.0)
         for by_label in (units.types, units.roles):
             assert not by_label or sum(by_label.values(), Score()) == units.micro
-        documents = [score([g], [p]).units[name].micro for g, p in zip(gold, predicted, strict=True)]
-        assert sum(documents, Score()) == units.micro  # what resampling documents rests on
+        shares = [Score(*Scorer().add(g, p)[name]) for g, p in zip(gold, predicted, strict=True)]
+        assert sum(shares, Score()) == units.micro  # what resampling documents rests on
     for units in score(gold, gold).units.values():
         assert units.micro.correct == units.micro.predicted == units.micro.gold
         assert units.micro.f1 == (1.0 if units.micro.gold else 0.0)
-
-
-@st.composite
-def iob2(draw: st.DrawFn, length: int) -> list[str]:
-    """Valid IOB2 tags."""
-    tags: list[str] = []
-    for _ in range(length):
-        inside = [f"I-{tags[-1][2:]}"] if tags and tags[-1] != "O" else []
-        tags.append(draw(st.sampled_from(["O", "B-PER", "B-ORG", "B-Conflict:Attack", *inside])))
-    return tags
-
-
-def tagged(number: int, tags: list[str]) -> Document:
-    """One code point a word."""
-    found: list[Mention] = []
-    for place, tag in enumerate(tags):
-        if tag[0] == "B":
-            found.append(Mention(place, place + 1, tag[2:]))
-        elif tag[0] == "I":
-            found[-1] = replace(found[-1], end=place + 1)
-    return Document(str(number), "ا" * len(tags), entities=tuple(found))
-
-
-sequences = st.lists(st.integers(0, 8).flatmap(lambda n: st.tuples(iob2(n), iob2(n))), min_size=1, max_size=4)
-
-
-@given(sequences)
-def test_agrees_with_seqeval_strict(pairs: list[tuple[list[str], list[str]]]) -> None:
-    gold, predicted = [list(tags) for tags in zip(*pairs, strict=True)]
-    ours = score(*([tagged(n, tags) for n, tags in enumerate(side)] for side in (gold, predicted)))
-    units, theirs = ours.units["entities"], tag_scores(gold, predicted)
-    assert theirs["types"].keys() == units.types.keys()
-    for mine, other in [
-        (units.micro, theirs["micro"]),
-        *((units.types[t], theirs["types"][t]) for t in units.types),
-    ]:
-        assert other["support"] == mine.gold
-        for ratio in ("precision", "recall", "f1"):
-            assert other[ratio] == pytest.approx(getattr(mine, ratio))
-    for name, function in {"precision": precision_score, "recall": recall_score, "f1": f1_score}.items():
-        public = function(gold, predicted, mode="strict", scheme=IOB2, zero_division=0)
-        assert theirs["micro"][name] == pytest.approx(public)
-
-
-@pytest.mark.filterwarnings("error")
-def test_tag_scores_are_plain_numbers_without_warnings() -> None:
-    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
-    assert tag_scores([], []) == tag_scores([["O"]], [["O"]]) == {"micro": nothing, "types": {}}
-    scores = tag_scores([["B-PER", "I-PER", "O"]], [("O", "I-PER", "B-GPE")])
-    assert scores["micro"] == nothing | {"support": 1}  # a stray I- is no entity
-    assert scores["types"] == {"GPE": nothing, "PER": nothing | {"support": 1}}
-    assert json.loads(json.dumps(scores)) == scores
-
-
-@pytest.mark.parametrize(
-    ("gold", "predicted", "message"),
-    [
-        ([["O"]], [], "1 gold and 0 predicted sequences"),
-        ([["O"], ["O"]], [["O"], ["O", "O"]], "sequence 1: 1 gold and 2 predicted tags"),
-        ([["O"]], [["PER"]], "sequence 0: 'PER' is no IOB2 tag"),
-        ([["E-PER"]], [["O"]], "'E-PER' is no IOB2 tag"),
-        ([["B-"]], [["O"]], "'B-' is no IOB2 tag"),
-        ([[""]], [["O"]], "'' is no IOB2 tag"),
-    ],
-)
-def test_tags_that_cannot_be_scored_are_named(gold: list[list[str]], predicted: list[list[str]], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        tag_scores(gold, predicted)

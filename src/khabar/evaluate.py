@@ -12,13 +12,12 @@ from typing import Any
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar.arabic import words
-from khabar.bio import tags
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import jsonl, lines
-from khabar.metrics import score, tag_scores
+from khabar.metrics import pairs, score
+from khabar.sequences import Sequences
 from khabar.tables import tables
 from khabar.tagger import Tagger
 
@@ -139,11 +138,8 @@ def _write(
 
 def _seqeval(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Any]:
     """The field's number for entities: tags over words, where a clitic before a name does not show."""
-    by_id = {document.id: document for document in predicted}
-    truth, found = [], []
-    for document in gold:
-        if document.entities is not None:
-            cut = words(document.text, "none")
-            truth.append(tags(cut, document.entities))
-            found.append(tags(cut, by_id[document.id].entities or ()))
-    return tag_scores(truth, found)
+    sequences = Sequences()
+    for pair in pairs(gold, predicted):
+        sequences.add(*pair)
+    found: dict[str, Any] = sequences.to_json()["seqeval"]
+    return found

@@ -20,15 +20,16 @@ unit of AC and two of AC+. The arguments of a trigger that was missed are missed
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from khabar.document import DataError, Document
 
-__all__ = ["Score", "Scores", "UnitScores", "score", "tag_scores"]
+__all__ = ["Score", "Scorer", "Scores", "Tally", "UnitScores", "pairs", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,101 +160,129 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
-def score(gold: Iterable[Document], predicted: Iterable[Document]) -> Scores:
-    """Score predicted documents against the gold ones of the same ids, in any order.
+class Tally:
+    """Units counted set by set: all of them, and by the labels that they hold.
+
+    ``labels`` maps a grouping of `UnitScores` (``types``, ``roles``) to the place of its label in a unit.
+    """
+
+    def __init__(self, labels: Mapping[str, int] = {}) -> None:
+        self._total = Score()
+        self._groups = [(name, itemgetter(place), _columns()) for name, place in labels.items()]
+
+    def add(self, gold: AbstractSet[Any], predicted: AbstractSet[Any]) -> tuple[int, int, int]:
+        """Count the units of one document (or sentence); returns how many are correct, predicted, in gold."""
+        if not gold and not predicted:
+            return 0, 0, 0
+        correct = gold & predicted
+        for _, label, columns in self._groups:
+            for counter, units in zip(columns, (correct, predicted, gold), strict=True):
+                counter.update(map(label, units))
+        counts = len(correct), len(predicted), len(gold)
+        self._total += Score(*counts)
+        return counts
+
+    def scores(self) -> UnitScores:
+        """What was counted so far, labels in alphabetical order."""
+        by_label = {
+            name: {label: Score(*(c[label] for c in columns)) for label in sorted(columns[1].keys() | columns[2])}
+            for name, _, columns in self._groups
+        }
+        return UnitScores(self._total, **by_label)
+
+
+def _columns() -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Correct, predicted and gold units by label."""
+    return Counter(), Counter(), Counter()
+
+
+class Scorer:
+    """Strict scores of documents that come one pair at a time; what it holds grows with labels, not documents.
 
     A layer that is ``None`` in gold is not scored for that document, and predictions there are not counted;
     ``()`` is scored. A layer that is ``None`` in a prediction is an empty one: its gold is missed.
-    Gold is read once as a stream; ``score([gold_document], [predicted_document])`` is one document's share.
-
-    Raises `DataError` that names the document where an id is missing, extra or repeated, or texts differ.
     """
-    documents: dict[str, int] = {}
-    counts: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for gold_document, predicted_document in _pairs(gold, predicted):
-        scored = [layer for layer in ("entities", "events") if getattr(gold_document, layer) is not None]
-        for layer in scored:
-            documents[layer] = documents.get(layer, 0) + 1
+
+    def __init__(self) -> None:
+        self._documents: Counter[str] = Counter()
+        self._tallies = {name: Tally(kind.labels) for name, kind in _KINDS.items()}
+
+    def add(self, gold: Document, predicted: Document) -> dict[str, tuple[int, int, int]]:
+        """Score one document (the two have one id and one text).
+
+        Returns its share of each kind that is scored: units correct, predicted and in gold. Summed over documents
+        the shares are the micro scores, so resampling documents needs nothing else.
+        """
+        scored = [layer for layer in ("entities", "events") if getattr(gold, layer) is not None]
+        self._documents.update(scored)
+        rows: dict[Callable[[Document], Iterator[_Row]], tuple[list[_Row], list[_Row]]] = {}
+        shares = {}
         for name, kind in _KINDS.items():
-            if kind.layer not in scored:
-                continue
-            in_gold, in_predicted = (set(map(kind.unit, kind.rows(d))) for d in (gold_document, predicted_document))
-            for column, units in enumerate((in_gold & in_predicted, in_predicted, in_gold)):
-                counts[name, "micro", ""][column] += len(units)
-                for grouping, position in kind.labels.items():
-                    for unit in units:
-                        counts[name, grouping, unit[position]][column] += 1
-    by_label = {key: Score(*counts[key]) for key in sorted(counts)}
+            if kind.layer in scored:
+                if kind.rows not in rows:
+                    rows[kind.rows] = list(kind.rows(gold)), list(kind.rows(predicted))
+                in_gold, in_predicted = (set(map(kind.unit, found)) for found in rows[kind.rows])
+                shares[name] = self._tallies[name].add(in_gold, in_predicted)
+        return shares
 
-    def labels(name: str, grouping: str) -> dict[str, Score]:
-        return {label: value for (n, g, label), value in by_label.items() if (n, g) == (name, grouping)}
+    def scores(self) -> Scores:
+        """The scores of the documents so far."""
+        return Scores(
+            documents={layer: self._documents[layer] for layer in sorted(self._documents)},
+            units={
+                name: self._tallies[name].scores() for name, kind in _KINDS.items() if kind.layer in self._documents
+            },
+        )
 
-    return Scores(
-        documents={layer: documents[layer] for layer in sorted(documents)},
-        units={
-            name: UnitScores(by_label[name, "micro", ""], labels(name, "types"), labels(name, "roles"))
-            for name, kind in _KINDS.items()
-            if kind.layer in documents
-        },
-    )
+    def to_json(self) -> dict[str, Any]:
+        """`Scores.to_json` of the documents so far."""
+        return self.scores().to_json()
 
 
-def _pairs(gold: Iterable[Document], predicted: Iterable[Document]) -> Iterator[tuple[Document, Document]]:
-    """Gold documents, each with the prediction of its id."""
+def score(gold: Iterable[Document], predicted: Iterable[Document]) -> Scores:
+    """Score predicted documents against the gold ones of the same ids, in any order.
+
+    What is scored is said at `Scorer`. Both sides are read once, as streams;
+    ``score([gold_document], [predicted_document])`` is one document's share.
+
+    Raises `DataError` as `pairs` does.
+    """
+    scorer = Scorer()
+    for gold_document, predicted_document in pairs(gold, predicted):
+        scorer.add(gold_document, predicted_document)
+    return scorer.scores()
+
+
+def pairs(gold: Iterable[Document], predicted: Iterable[Document]) -> Iterator[tuple[Document, Document]]:
+    """Gold documents, in their order, each with the prediction of its id.
+
+    Both sides are read in step, and nothing but ids is kept where they come in one order; a prediction that
+    comes before its turn waits.
+
+    Raises `DataError` that names the document where an id is missing, extra or repeated, or texts differ; where
+    predictions are extra or repeated that may be at the end.
+    """
+    coming = _once(predicted, "predicted")
     waiting: dict[str, Document] = {}
-    for document in predicted:
-        if document.id in waiting:
-            raise DataError(f"document {document.id!r} occurs twice among the predicted documents")
-        waiting[document.id] = document
-    seen = set()
-    for document in gold:
-        if document.id in seen:
-            raise DataError(f"document {document.id!r} occurs twice among the gold documents")
-        seen.add(document.id)
-        if document.id not in waiting:
-            raise DataError(f"document {document.id!r} is in gold and was not predicted")
+    for document in _once(gold, "gold"):
+        while document.id not in waiting:
+            prediction = next(coming, None)
+            if prediction is None:
+                raise DataError(f"document {document.id!r} is in gold and was not predicted")
+            waiting[prediction.id] = prediction
         prediction = waiting.pop(document.id)
         if prediction.text != document.text:
             raise DataError(f"document {document.id!r}: gold and predicted text differ")
         yield document, prediction
-    if waiting:
-        raise DataError(f"predicted documents that are not in gold: {', '.join(map(repr, sorted(waiting)))}")
+    if extra := sorted([*waiting, *(document.id for document in coming)]):
+        raise DataError(f"predicted documents that are not in gold: {', '.join(map(repr, extra))}")
 
 
-def tag_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The field's number for tag sequences: seqeval (Nakayama 2018), ``mode="strict"``, ``scheme=IOB2``.
-
-    ``gold`` and ``predicted`` hold one list of IOB2 tags a sentence. Returns ``micro`` and, under ``types``,
-    every type: precision, recall and F1 (0 to 1; 0.0 where undefined) and support (entities in gold). Over
-    valid sequences it equals `score`; an ``I-`` that continues nothing is, as strict has it, no entity.
-
-    Raises `DataError` where the sequences do not pair up, and for a tag that is not O, B-type or I-type.
-    """
-    from seqeval.metrics import v1  # type: ignore[import-untyped,unused-ignore]
-    from seqeval.scheme import IOB2, Entities  # type: ignore[import-untyped,unused-ignore]
-
-    if len(gold) != len(predicted):
-        raise DataError(f"{len(gold)} gold and {len(predicted)} predicted sequences of tags")
-    for number, (left, right) in enumerate(zip(gold, predicted, strict=True)):
-        if len(left) != len(right):
-            raise DataError(f"sequence {number}: {len(left)} gold and {len(right)} predicted tags")
-        for tag in (*left, *right):
-            if tag != "O" and not (tag.startswith(("B-", "I-")) and tag[2:]):
-                raise DataError(f"sequence {number}: {tag!r} is no IOB2 tag, expected O, B-type or I-type")
-
-    def row(p: float, r: float, f1: float, support: int) -> dict[str, float | int]:
-        return {"precision": float(p), "recall": float(r), "f1": float(f1), "support": int(support)}
-
-    if not gold:  # which seqeval refuses
-        return {"micro": row(0, 0, 0, 0), "types": {}}
-    lists = [list(tags) for tags in gold], [list(tags) for tags in predicted]
-    # v1 is what mode="strict" calls; entities found once serve both averages. zero_division=0 scores what is
-    # undefined as 0.0, which is seqeval's default too, without its warning for every type that is not there.
-    found = {"entities_true": Entities(lists[0], IOB2), "entities_pred": Entities(lists[1], IOB2)}
-    names = sorted(found["entities_true"].unique_tags | found["entities_pred"].unique_tags)
-    micro, by_type = (
-        v1.precision_recall_fscore_support(*lists, average=average, scheme=IOB2, zero_division=0, **found)
-        for average in ("micro", None)
-    )
-    types = {name: row(*columns) for name, *columns in zip(names, *by_type, strict=True)}
-    return {"micro": row(*micro), "types": types}
+def _once(documents: Iterable[Document], side: str) -> Iterator[Document]:
+    """The documents, each id once."""
+    seen = set()
+    for document in documents:
+        if document.id in seen:
+            raise DataError(f"document {document.id!r} occurs twice among the {side} documents")
+        seen.add(document.id)
+        yield document
