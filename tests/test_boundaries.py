@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khabar.boundaries import align, causes, letters_before, proclitics
+from khabar.alignment import align
+from khabar.boundaries import causes, letters_before, proclitics
 from khabar.document import Mention
 
 
@@ -111,7 +112,9 @@ def test_mentions_are_paired(
 ) -> None:
     left, right = ([Mention(*fields) for fields in side] for side in (gold, predicted))
     pairs = [(None if g is None else left[g], None if p is None else right[p]) for g, p in expected]
-    assert align(left, right) == pairs
+    found = align(left, right)
+    assert set(found) == set(pairs)
+    assert len(found) == len(pairs)
 
 
 def test_a_prediction_keeps_its_best_score() -> None:

@@ -24,6 +24,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "formats.tags": (2, 1),
     **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "text", "trec")},
     **{f"formats.{name}": (2, 3) for name in ("quotes", "standoff")},
+    "alignment": (2, 1),
     "metrics": (2, 2),
     "boundaries": (2, 2),
     "reliability": (2, 3),

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from khabar.arabic import fold
 from khabar.document import Mention
 
-__all__ = ["align", "causes", "letters_before", "proclitics"]
-
-Pair = tuple[Mention | None, Mention | None]
+__all__ = ["causes", "letters_before", "proclitics"]
 
 _QUOTES = frozenset("\"'`«»‹›“”„‟‘’‚‛")
 _BRACKETS = frozenset("()[]{}<>﴾﴿")
@@ -26,42 +24,6 @@ _WORD = re.compile(
 )
 # A conjunction, a preposition, the article; behind ل the article is written ل alone (للعراق).
 _PROCLITICS = re.compile("([وف]?)([بلك]?)(ال|(?<=ل)ل)?")
-
-
-def align(gold: Iterable[Mention], predicted: Iterable[Mention]) -> list[Pair]:
-    """Pair gold mentions with the predicted ones that stand for them, one to one, whatever their labels.
-
-    The same span goes first, then the largest overlap; between equals the same label, then text order. What is
-    left has ``None`` on the other side. Equal mentions are one, with the best of their scores.
-    """
-    truth, found = _unique(gold), _unique(predicted)
-    pairs: list[Pair] = [(mention, found.pop(mention)) for mention in list(truth) if mention in found]
-    for mention, _ in pairs:
-        if mention is not None:
-            del truth[mention]
-    options = []
-    for left in truth:
-        for right in found:
-            overlap = min(left.end, right.end) - max(left.start, right.start)
-            if overlap > 0:
-                exact = (left.start, left.end) == (right.start, right.end)
-                options.append((not exact, -overlap, left.label != right.label, left, right))
-    for *_, left, right in sorted(options):
-        if left in truth and right in found:
-            pairs.append((left, right))
-            del truth[left], found[right]
-    pairs.extend((mention, None) for mention in truth)
-    pairs.extend((None, mention) for mention in found)
-    return pairs
-
-
-def _unique(mentions: Iterable[Mention]) -> dict[Mention, Mention]:
-    """Mentions in text order, each under itself: a mention equals another of any score."""
-    ordered = sorted(mentions, key=lambda m: (m.start, m.end, m.label, -(m.score or 0.0)))
-    unique: dict[Mention, Mention] = {}
-    for mention in ordered:
-        unique.setdefault(mention, mention)
-    return unique
 
 
 def proclitics(letters: str) -> tuple[str, ...] | None:

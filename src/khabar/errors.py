@@ -1,6 +1,6 @@
 """What goes wrong, and what it costs: confusions, edges, mistakes that propagate, the most expensive ones.
 
-Gold and predicted mentions are paired one to one by their spans (`khabar.boundaries.align`), triggers first and then
+Gold and predicted mentions are paired one to one by their spans (`khabar.alignment.align`), triggers first and then
 the arguments of each pair of triggers, so every gold and every predicted mention is accounted for exactly once.
 """
 
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from heapq import heappush, heapreplace
 from typing import Any
 
-from khabar.boundaries import Pair, align, causes
+from khabar.alignment import Pair, align
+from khabar.boundaries import causes
 from khabar.document import Document, Mention
 from khabar.facets import Describe, Facets
 

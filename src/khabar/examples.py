@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from khabar.alignment import Pair, align
 from khabar.document import Document, Mention
 
-__all__ = ["KINDS", "Example", "Mark", "Piece", "Run", "Side", "align", "example", "runs"]
+__all__ = ["KINDS", "Example", "Mark", "Piece", "Run", "Side", "example", "runs"]
 
 # A kind of mark -> what a reader is told.
 KINDS: Mapping[str, str] = {
@@ -86,32 +87,7 @@ class Example:
 
 
 # Of gold and of the prediction.
-_Mentions = tuple[Mention | None, Mention | None]
 _Marks = tuple[Mark | None, Mark | None]
-
-
-def align(gold: Iterable[Mention], predicted: Iterable[Mention]) -> list[_Mentions]:
-    """Pair mentions one to one, in text order; what has no counterpart is paired with ``None``.
-
-    The same span and label go first, then the same span, then the largest overlap; the same label decides a tie.
-    """
-    left, right = sorted(set(gold)), sorted(set(predicted))
-    candidates = [
-        ((g.start, g.end) == (p.start, p.end), min(g.end, p.end) - max(g.start, p.start), g.label == p.label, g, p)
-        for g in left
-        for p in right
-        if min(g.end, p.end) > max(g.start, p.start)
-    ]
-    candidates.sort(key=lambda one: (-one[0], -one[1], -one[2]))  # stable: then in text order
-    taken: dict[Mention, Mention] = {}
-    free = set(right)
-    for *_, g, p in candidates:
-        if g not in taken and p in free:
-            taken[g] = p
-            free.remove(p)
-    pairs: list[_Mentions] = [(g, taken.get(g)) for g in left]
-    pairs += [(None, p) for p in free]
-    return sorted(pairs, key=lambda pair: min(m for m in pair if m is not None))
 
 
 def _kind(gold: Mention | None, predicted: Mention | None) -> str:
@@ -132,7 +108,7 @@ def example(gold: Document, predicted: Document) -> Example:
     """
     counts: Counter[str] = Counter()
 
-    def marks(layer: str, pairs: Iterable[_Mentions], within: str = "", mistyped: bool = False) -> list[_Marks]:
+    def marks(layer: str, pairs: Iterable[Pair], within: str = "", mistyped: bool = False) -> list[_Marks]:
         found: list[_Marks] = []
         for number, (left, right) in enumerate(pairs):
             kind, pair = _kind(left, right), f"{layer}-{within}{number}"

@@ -20,12 +20,12 @@ partial + spurious.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from typing import Any
 
+from khabar.alignment import align
 from khabar.document import Document, Mention
 
-__all__ = ["Overlap", "align"]
+__all__ = ["CATEGORIES", "Overlap"]
 
 CATEGORIES = ("correct", "incorrect", "partial", "missed", "spurious")
 
@@ -55,42 +55,6 @@ class Overlap:
         types = {label: {category: self._counts[label, category] for category in CATEGORIES} for label in names}
         micro = {category: sum(counts[category] for counts in types.values()) for category in CATEGORIES}
         return {"micro": micro, "types": types}
-
-
-def align(gold: Sequence[Mention], predicted: Sequence[Mention]) -> Iterator[tuple[Mention | None, Mention | None]]:
-    """Pair mentions one to one; ``None`` stands beside what is left alone. Neither side overlaps within itself.
-
-    The same span goes before the most code points shared, the same type and then the earlier mention before others.
-    """
-    candidates = sorted(
-        _overlaps(gold, predicted),
-        key=lambda pair: (
-            (pair[0].start, pair[0].end) != (pair[1].start, pair[1].end),
-            max(pair[0].start, pair[1].start) - min(pair[0].end, pair[1].end),  # code points shared, negative
-            pair[0].label != pair[1].label,
-            pair,
-        ),
-    )
-    alone_gold, alone_predicted = dict.fromkeys(gold), dict.fromkeys(predicted)
-    for left, right in candidates:
-        if left in alone_gold and right in alone_predicted:
-            del alone_gold[left], alone_predicted[right]
-            yield left, right
-    yield from ((left, None) for left in alone_gold)
-    yield from ((None, right) for right in alone_predicted)
-
-
-def _overlaps(gold: Sequence[Mention], predicted: Sequence[Mention]) -> Iterator[tuple[Mention, Mention]]:
-    """Every pair that shares a code point."""
-    left, right = sorted(gold), sorted(predicted)
-    i = j = 0
-    while i < len(left) and j < len(right):
-        if left[i].start < right[j].end and right[j].start < left[i].end:
-            yield left[i], right[j]
-        if left[i].end <= right[j].end:
-            i += 1
-        else:
-            j += 1
 
 
 def _category(gold: Mention | None, predicted: Mention | None) -> tuple[str, str]:
