@@ -20,10 +20,11 @@ unit of AC and two of AC+. The arguments of a trigger that was missed are missed
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -167,33 +168,30 @@ class Tally:
     """
 
     def __init__(self, labels: Mapping[str, int] = {}) -> None:
-        self._total = Score()
-        self._groups = [(name, itemgetter(place), _columns()) for name, place in labels.items()]
+        self._total = [0, 0, 0]  # correct, predicted, gold
+        self._groups = {name: (place, defaultdict[str, list[int]](lambda: [0, 0, 0])) for name, place in labels.items()}
 
     def add(self, gold: AbstractSet[Any], predicted: AbstractSet[Any]) -> tuple[int, int, int]:
         """Count the units of one document (or sentence); returns how many are correct, predicted, in gold."""
         if not gold and not predicted:
             return 0, 0, 0
         correct = gold & predicted
-        for _, label, columns in self._groups:
-            for counter, units in zip(columns, (correct, predicted, gold), strict=True):
-                counter.update(map(label, units))
-        counts = len(correct), len(predicted), len(gold)
-        self._total += Score(*counts)
-        return counts
+        for place, counts in self._groups.values():
+            for column, units in enumerate((correct, predicted, gold)):
+                for unit in units:
+                    counts[unit[place]][column] += 1
+        share = len(correct), len(predicted), len(gold)
+        for column, count in enumerate(share):
+            self._total[column] += count
+        return share
 
     def scores(self) -> UnitScores:
         """What was counted so far, labels in alphabetical order."""
         by_label = {
-            name: {label: Score(*(c[label] for c in columns)) for label in sorted(columns[1].keys() | columns[2])}
-            for name, _, columns in self._groups
+            name: {label: Score(*counts[label]) for label in sorted(counts)}
+            for name, (_, counts) in self._groups.items()
         }
-        return UnitScores(self._total, **by_label)
-
-
-def _columns() -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Correct, predicted and gold units by label."""
-    return Counter(), Counter(), Counter()
+        return UnitScores(Score(*self._total), **by_label)
 
 
 class Scorer:
@@ -206,6 +204,11 @@ class Scorer:
     def __init__(self) -> None:
         self._documents: Counter[str] = Counter()
         self._tallies = {name: Tally(kind.labels) for name, kind in _KINDS.items()}
+        # The kinds that are made of the same rows, which are read from a document once.
+        self._by_rows = [
+            (source, [(name, kind.unit, self._tallies[name]) for name, kind in kinds])
+            for source, kinds in groupby(_KINDS.items(), key=lambda item: (item[1].layer, item[1].rows))
+        ]
 
     def add(self, gold: Document, predicted: Document) -> dict[str, tuple[int, int, int]]:
         """Score one document (the two have one id and one text).
@@ -213,16 +216,15 @@ class Scorer:
         Returns its share of each kind that is scored: units correct, predicted and in gold. Summed over documents
         the shares are the micro scores, so resampling documents needs nothing else.
         """
-        scored = [layer for layer in ("entities", "events") if getattr(gold, layer) is not None]
-        self._documents.update(scored)
-        rows: dict[Callable[[Document], Iterator[_Row]], tuple[list[_Row], list[_Row]]] = {}
+        for layer in ("entities", "events"):
+            if getattr(gold, layer) is not None:
+                self._documents[layer] += 1
         shares = {}
-        for name, kind in _KINDS.items():
-            if kind.layer in scored:
-                if kind.rows not in rows:
-                    rows[kind.rows] = list(kind.rows(gold)), list(kind.rows(predicted))
-                in_gold, in_predicted = (set(map(kind.unit, found)) for found in rows[kind.rows])
-                shares[name] = self._tallies[name].add(in_gold, in_predicted)
+        for (layer, rows), kinds in self._by_rows:
+            if getattr(gold, layer) is not None:
+                in_gold, in_predicted = list(rows(gold)), list(rows(predicted))
+                for name, unit, tally in kinds:
+                    shares[name] = tally.add(set(map(unit, in_gold)), set(map(unit, in_predicted)))
         return shares
 
     def scores(self) -> Scores:
