@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khabar.edges import trimmed
+from khabar.document import Mention
+from khabar.edges import trimmed, whole
 
 CASES = {
     "الجيش السوري": "الجيش السوري",
@@ -46,3 +47,24 @@ def test_a_part_is_left_and_trimming_it_again_changes_nothing(text: str, data: s
     first, last = trimmed(text, start, end)
     assert start <= first < last <= end
     assert trimmed(text, first, last) == (first, last)
+
+
+ENTITY = Mention(10, 20, "ORG")
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ((10, 20), (10, 20)),
+        ((10, 14), (10, 20)),
+        ((12, 20), (10, 20)),
+        ((13, 15), (10, 20)),
+        ((8, 20), (8, 20)),  # it holds the entity
+        ((15, 25), (15, 25)),  # it crosses its edge
+        ((0, 10), (0, 10)),
+        ((20, 22), (20, 22)),
+    ],
+)
+def test_an_argument_is_no_part_of_a_name(argument: tuple[int, int], expected: tuple[int, int]) -> None:
+    found = whole(Mention(*argument, "Agent", 0.7), [Mention(0, 5, "GPE"), ENTITY])
+    assert (found.start, found.end, found.label, found.score) == (*expected, "Agent", 0.7)

@@ -42,6 +42,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "leaks": (2, 6),
     "calibration": (3, 0),
     "encoder": (3, 0),
+    "contract": (3, 1),
     "features": (3, 0),
     "batches": (3, 1),
     "model": (3, 1),

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from khabar.document import DataError, Document, Event, Mention
 from khabar.encoder import COMPACT, ModelError, locate, pick_device
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, TRIGGERS
 from khabar.formats import jsonl
+from khabar.metrics import score
 from khabar.ontology import Ontology
 from khabar.tagger import Tagger
 
@@ -66,13 +68,14 @@ def test_what_is_saved_is_loaded(
     tmp_path: Path,
 ) -> None:
     first = make_tagger(encoder=encoder if segments else one_segment_encoder, length=96, context=8)
-    first.temperatures, first.meta = {ENTITIES: 1.25}, {"data": "أخبار", "dev": {"entities": 0.5}}
+    first.temperatures, first.thresholds = {ENTITIES: 1.25}, {ENTITIES: 0.4}
+    first.meta = {"data": "أخبار", "dev": {"entities": 0.5}}
     first.save(tmp_path / "new" / "model")
     second = Tagger.load(tmp_path / "new" / "model", "cpu")
     assert second.reader.segments is segments
     assert (second.reader.length, second.reader.context, second.reader.preprocessing) == (96, 8, "arabertv02")
     assert second.reader.ontology == first.reader.ontology
-    assert (second.temperatures, second.meta) == (first.temperatures, first.meta)
+    assert (second.temperatures, second.thresholds, second.meta) == (first.temperatures, first.thresholds, first.meta)
     weights, again = first.model.state_dict(), second.model.state_dict()
     assert weights.keys() == again.keys()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
@@ -477,6 +480,30 @@ def test_the_temperature_of_nothing_is_one() -> None:
 def test_the_temperature_is_bounded_where_every_answer_is_right_or_wrong() -> None:
     assert 0.05 <= temperature(5 * np.eye(3, dtype=np.float32), np.arange(3)) < 1
     assert temperature(-5 * np.eye(3, dtype=np.float32), np.arange(3)) == pytest.approx(20.0)
+
+
+def test_what_a_model_is_not_sure_of_is_left_out(make_tagger: MakeTagger, documents: tuple[Document, ...]) -> None:
+    tagger = make_tagger()
+    every = [m for d in tagger.tag(documents) for m in d.entities or ()]
+    scores = sorted(m.score or 0.0 for m in every)
+    tagger.thresholds = {ENTITIES: scores[len(scores) // 2]}
+    kept = [m for d in tagger.tag(documents) for m in d.entities or ()]
+    assert kept == [m for m in every if (m.score or 0.0) >= tagger.thresholds[ENTITIES]]
+    assert 0 < len(kept) < len(every)
+
+
+def test_the_threshold_is_where_f1_is_best(tagger: Tagger, documents: tuple[Document, ...]) -> None:
+    def f1(thresholds: dict[str, float]) -> float:
+        chosen = replace(tagger, thresholds=thresholds)
+        return score(wrong, chosen.tag(wrong)).units["entities"].micro.f1
+
+    # Half of the entities that the tagger is sure of are taken out of gold.
+    wrong = [replace(d, entities=(d.entities or ())[::2], events=None) for d in documents]
+    fitted = replace(tagger, temperatures={}, thresholds={})
+    fitted.calibrate(wrong)
+    assert set(fitted.thresholds) == {ENTITIES}  # a layer that was not annotated has none
+    best = f1(fitted.thresholds)
+    assert all(best >= f1({ENTITIES: least / 20}) - 1e-9 for least in range(20))
 
 
 def test_calibration_fits_each_head_on_its_own_labels(make_tagger: MakeTagger, documents: tuple[Document, ...]) -> None:

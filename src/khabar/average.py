@@ -25,7 +25,7 @@ from khabar.tagger import Tagger
 __all__ = ["average"]
 
 log = logging.getLogger(__name__)
-_OF_A_RUN = ("temperatures", "meta", "dropout")  # what models of one contract may differ in
+_OF_A_RUN = ("temperatures", "thresholds", "meta", "dropout")  # what models of one contract may differ in
 
 
 def average(

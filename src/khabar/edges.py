@@ -7,8 +7,12 @@ bring the mark into a mention. Of 39,000 gold mentions of Ahdath's train and dev
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import replace
 
-__all__ = ["trimmed"]
+from khabar.document import Mention
+
+__all__ = ["trimmed", "whole"]
 
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _OPENING = {closing: opening for opening, closing in _PAIRS.items()}
@@ -31,6 +35,14 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     while last > first and _is_stray(text[last - 1], text[first:last], _AFTER, _OPENING):
         last -= 1
     return (first, last) if first < last else (start, end)
+
+
+def whole(argument: Mention, entities: Iterable[Mention]) -> Mention:
+    """The argument, or the whole of the entity it is a part of: few gold arguments are one (17 of 18,064 in Ahdath)."""
+    for entity in entities:
+        if entity.start <= argument.start and argument.end <= entity.end:
+            return replace(argument, start=entity.start, end=entity.end)
+    return argument
 
 
 def _is_stray(character: str, span: str, marks: frozenset[str], partners: dict[str, str]) -> bool:

@@ -73,19 +73,22 @@ def evaluate(
         for document in corpus.split(split)
     ]
 
-    def labelled(name: str, what: str, tagger: Tagger, gold_triggers: bool = False) -> _Stream:
+    def labelled(tagger: Tagger, what: str, gold_triggers: bool = False) -> Iterator[Document]:
         progress = tqdm(gold, desc=f"labelling {split}{what}", unit="document")
-        jsonl.write(output / name, tagger.tag(progress, gold_triggers=gold_triggers, batch_tokens=batch_tokens))
+        return tagger.tag(progress, gold_triggers=gold_triggers, batch_tokens=batch_tokens)
+
+    def written(name: str, documents: Iterable[Document]) -> _Stream:
+        jsonl.write(output / name, documents)
         return _Stream(lambda: jsonl.read(output / name))
 
-    has_events = ARGUMENTS in heads and any(document.events for document in gold)
-    cold = replace(tagger, temperatures={})
-    evidence = report.Evidence(
-        gold,
-        labelled("predictions.jsonl", "", tagger),
-        labelled("predictions_gold_triggers.jsonl", ", gold triggers", tagger, True) if has_events else None,
-        labelled("predictions_uncalibrated.jsonl", ", uncalibrated", cold) if calibration else None,
-    )
+    predicted = written("predictions.jsonl", labelled(tagger, ""))
+    given = uncalibrated = None
+    if ARGUMENTS in heads and any(document.events for document in gold):
+        given = written("predictions_gold_triggers.jsonl", labelled(tagger, ", gold triggers", True))
+    if calibration:
+        cold = labelled(replace(tagger, temperatures={}, thresholds={}), ", uncalibrated")
+        uncalibrated = written("predictions_uncalibrated.jsonl", map(_kept, cold, predicted))
+    evidence = report.Evidence(gold, predicted, given, uncalibrated)
     about = {"checkpoint": str(checkpoint), "corpus": corpus.name, "data": corpus.hash, "split": split}
     seen = surfaces(corpus.split("train")) if "train" in corpus.splits else None
     describe: Describe = subword_facets(tagger.reader)
@@ -171,6 +174,24 @@ def _layers(documents: Iterable[Document]) -> set[str] | None:
         if len(found) == 2:
             break
     return found
+
+
+def _kept(document: Document, other: Document) -> Document:
+    """A document with those of its mentions that the other one has too: temperatures change their scores alone."""
+    entities = set(other.entities or ())
+    arguments = {(event.trigger, argument) for event in other.events or () for argument in event.arguments}
+    triggers = {event.trigger for event in other.events or ()}
+    return replace(
+        document,
+        entities=None if document.entities is None else tuple(m for m in document.entities if m in entities),
+        events=None
+        if document.events is None
+        else tuple(
+            Event(e.trigger, tuple(a for a in e.arguments if (e.trigger, a) in arguments))
+            for e in document.events
+            if e.trigger in triggers
+        ),
+    )
 
 
 def _renamed(document: Document, labels: Mapping[str, str]) -> Document:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer
 
+from khabar import contract
 from khabar.batches import Collator, batches
 from khabar.calibration import temperature
 from khabar.document import DataError, Document, Event, Mention
-from khabar.encoder import CONTRACT, WEIGHTS, ModelError, blank, locate, pick_device, pretrained, readable_length
+from khabar.edges import whole
+from khabar.encoder import WEIGHTS, ModelError, blank, locate, pick_device, pretrained, readable_length
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
+from khabar.reliability import Reliability
 
 __all__ = ["Tagger"]
 
-FORMAT = 1  # of the contract; a folder of another format is refused
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
 
 
@@ -38,13 +37,15 @@ _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "se
 class Tagger:
     """Finds entities, events and arguments.
 
-    ``temperatures`` divide the logits of each head before decoding: calibration (Guo et al. 2017).
+    ``temperatures`` divide the logits of each head before decoding: calibration (Guo et al. 2017). A mention whose
+    score is below the ``thresholds`` of its head is left out.
     ``meta`` is passed through the folder (what it was trained on, scores).
     """
 
     reader: Reader
     model: Model
     temperatures: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -94,11 +95,11 @@ class Tagger:
         return tagger
 
     def _take_heads(self, folder: Path) -> None:
-        contract = _contract(folder)
-        theirs, ours = Ontology.from_json(**contract["ontology"]), self.reader.ontology
+        record = contract.read(folder)
+        theirs, ours = Ontology.from_json(**record["ontology"]), self.reader.ontology
         if [*theirs.entities, *theirs.events.items()] != [*ours.entities, *ours.events.items()]:  # order is tags' order
             raise ModelError(f"{folder}: cannot keep heads of ontology {theirs.name!r} for {ours.name!r}")
-        if missing := set(self.reader.heads) - contract["heads"].keys():
+        if missing := set(self.reader.heads) - record["heads"].keys():
             raise ModelError(f"{folder}: cannot keep heads that it does not have: {sorted(missing)}")
         weights = load_file(folder / WEIGHTS)
         self.model.heads.load_state_dict({name: weights[f"heads.{name}"] for name in self.model.heads.state_dict()})
@@ -191,9 +192,11 @@ class Tagger:
                     primed.append((index, trigger, reader.argument_pass(reading, trigger) if answers else None))
             inputs = [instance for _, _, instance in primed if instance is not None]
             counts["triggers"] += len(primed)
-            arguments = iter(reader.mentions(ARGUMENTS, inputs, self.logits(inputs, **run)) if inputs else [])
+            arguments = iter(self._mentions(ARGUMENTS, inputs, self.logits(inputs, **run)) if inputs else [])
             for index, trigger, instance in primed:
-                events[index].append(Event(trigger, () if instance is None else tuple(next(arguments))))
+                found = [] if instance is None else next(arguments)
+                named = [] if entities is None else entities[index]
+                events[index].append(Event(trigger, tuple(dict.fromkeys(whole(a, named) for a in found))))
         for index, document in enumerate(group):
             yield replace(
                 document,
@@ -210,12 +213,25 @@ class Tagger:
     ) -> list[list[Mention]] | None:
         if head not in self.reader.heads:
             return None
-        found = iter(self.reader.mentions(head, flat, logits))
+        found = iter(self._mentions(head, flat, logits))
         return [[mention for _ in instances for mention in next(found)] for instances in windows]
 
+    def _mentions(
+        self, head: str, instances: Sequence[Instance], logits: Sequence[Mapping[str, Floats]]
+    ) -> list[list[Mention]]:
+        """What a head finds in each instance, as far as it is sure enough of it."""
+        least = self.thresholds.get(head, 0.0)
+        every = self.reader.mentions(head, instances, logits)
+        return [[mention for mention in found if (mention.score or 0.0) >= least] for found in every]
+
     def calibrate(self, documents: Iterable[Document], bf16: bool = False) -> None:
-        """Fit one temperature a head on documents that were not trained on (Guo et al. 2017)."""
-        self.temperatures = {}
+        """Fit a temperature (Guo et al. 2017) and a threshold for each head on documents that were not trained on.
+
+        The threshold is the score below which leaving mentions out gains more F1 than it loses. The most probable
+        tags of a window are those that are most often right as a whole, not those of the best F1 over mentions.
+        """
+        documents = list(documents)
+        self.temperatures, self.thresholds = {}, {}
         readings = [self.reader.read(document) for document in documents]
         instances = [instance for reading in readings for instance in self.reader.instances(reading)]
         if not instances:
@@ -227,86 +243,67 @@ class Tagger:
             scores = np.concatenate([row[head] for row in logits])
             kept = labels != IGNORE
             self.temperatures[head] = round(temperature(scores[kept], labels[kept]), 4)
+        reliability = Reliability()
+        for gold, found in zip(documents, self.tag(documents, bf16=bf16), strict=True):
+            reliability.add(gold, found)
+        for head, kind in reliability.to_json().items():
+            best = max(kind["curve"], key=itemgetter("f1"), default={"threshold": 0.0})
+            self.thresholds[head] = round(best["threshold"], 4)
 
     def save(self, folder: Path, half: bool = False) -> None:
         """Write the model folder: weights, encoder config, tokenizer and contract; replaced as a whole.
 
         With ``half`` the weights are rounded to float16: half the size, for models that are passed on.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            config: Any = self.model.encoder.config
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        if half:
+            weights = {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in weights.items()}
+        record = {
+            "heads": self.reader.sizes(),
+            "ontology": self.reader.ontology.to_json(),
+            "reader": {name: getattr(self.reader, name) for name in _READER_SETTINGS},
+            "vocabulary": len(self.reader.tokenizer),
+            "dropout": self.model.dropout.p,
+            "temperatures": self.temperatures,
+            "thresholds": self.thresholds,
+            "meta": self.meta,
+        }
+        config: Any = self.model.encoder.config
+        with contract.replaced(folder) as staging:
             config.save_pretrained(staging)
             self.reader.tokenizer.save_pretrained(staging)
-            weights = {name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-            if half:
-                weights = {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in weights.items()}
             save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
             (staging / WEIGHTS).chmod(0o644)  # safetensors makes it for its owner alone
-            contract = {
-                "format": FORMAT,
-                "heads": self.reader.sizes(),
-                "ontology": self.reader.ontology.to_json(),
-                "reader": {name: getattr(self.reader, name) for name in _READER_SETTINGS},
-                "vocabulary": len(self.reader.tokenizer),
-                "dropout": self.model.dropout.p,
-                "temperatures": self.temperatures,
-                "meta": self.meta,
-            }
-            text = json.dumps(contract, ensure_ascii=False, indent=2)
-            (staging / CONTRACT).write_text(text + "\n", encoding="utf-8")
-            staging.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(staging, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            contract.write(staging, record)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Tagger:
         """Read a model folder. Raises `ModelError` with the reason where its parts do not fit each other."""
-        contract = _contract(folder)
+        record = contract.read(folder)
         try:
-            ontology = Ontology.from_json(**contract["ontology"])
+            ontology = Ontology.from_json(**record["ontology"])
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            reader = Reader(tokenizer, ontology, tuple(contract["heads"]), **contract["reader"])
+            reader = Reader(tokenizer, ontology, tuple(record["heads"]), **record["reader"])
             config = AutoConfig.from_pretrained(folder)
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
-        if reader.sizes() != contract["heads"]:
-            raise ModelError(f"{folder}: heads {contract['heads']}, but its ontology needs {reader.sizes()}")
-        if len(tokenizer) != contract["vocabulary"]:
+        if reader.sizes() != record["heads"]:
+            raise ModelError(f"{folder}: heads {record['heads']}, but its ontology needs {reader.sizes()}")
+        if len(tokenizer) != record["vocabulary"]:
             raise ModelError(
-                f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {contract['vocabulary']}"
+                f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {record['vocabulary']}"
             )
         longest = max(reader.length, reader.argument_length)
         if longest > readable_length(config):
             raise ModelError(
                 f"{folder}: windows of {longest}, but the encoder reads {readable_length(config)} subwords"
             )
-        model = Model(blank(config), contract["heads"], contract["dropout"])
+        model = Model(blank(config), record["heads"], record["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
-        tagger = cls(reader, model.eval(), contract["temperatures"], contract["meta"])
+        thresholds = record.get("thresholds", {})  # which folders of older versions do not have
+        tagger = cls(reader, model.eval(), record["temperatures"], thresholds, record["meta"])
         model.to(pick_device(device))
         return tagger
-
-
-def _contract(folder: Path) -> dict[str, Any]:
-    path = folder / CONTRACT
-    if not path.is_file():
-        raise ModelError(f"{folder}: no {CONTRACT}: this is not a folder that khabar saved")
-    try:
-        contract: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON: {error}") from None
-    found = contract.get("format") if isinstance(contract, dict) else None
-    if found != FORMAT:
-        raise ModelError(f"{path}: format {found}, this version of khabar reads format {FORMAT}")
-    needed = {"heads", "ontology", "reader", "vocabulary", "dropout", "temperatures", "meta"}
-    if missing := needed - contract.keys():
-        raise ModelError(f"{path}: lacks {sorted(missing)}")
-    return contract

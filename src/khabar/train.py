@@ -68,8 +68,8 @@ def train(
         head_learning_rate: of the linear heads, which start from nothing.
         patience: epochs without a better dev score before the run stops.
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
-        dev: ``choose`` the epoch on the dev split and fit the temperatures on it; or ``learn`` from it too, for a
-            fixed number of epochs that was chosen before: the last run before a test split is scored.
+        dev: ``choose`` the epoch on the dev split and fit temperatures and thresholds on it; or ``learn`` from it too,
+            for a fixed number of epochs that was chosen before: the last run before a test split is scored.
         overwrite: begin again where ``output`` holds a run.
         record: the resolved configuration, kept with the run; a run is resumed only with an equal one.
 
@@ -166,6 +166,7 @@ def train(
         "epochs": runner.state.epoch,
         "words_per_second": round(words * ((runner.state.epoch or 0) - done) / seconds, 1),
         "temperatures": tagger.temperatures,
+        "thresholds": tagger.thresholds,
         "dev": scores,
         "history": history,
     }
