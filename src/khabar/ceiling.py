@@ -16,6 +16,7 @@ __all__ = ["CAUSES", "lost"]
 
 UNREADABLE = "no word of it is read"
 DIVIDED = "two windows divide it"
+SAME = "the same words have another label too"
 SHARED = "shares a word with another mention"
 START = "starts at no place that words and clitics have"
 END = "ends inside a word"
@@ -23,7 +24,7 @@ OTHER_START = "another mention starts elsewhere in its word"
 TRIGGER = "its trigger is lost"
 FAR = "outside the window of its trigger"
 UNKNOWN = "no cause found"
-CAUSES = (UNREADABLE, DIVIDED, SHARED, START, END, OTHER_START, TRIGGER, FAR, UNKNOWN)
+CAUSES = (UNREADABLE, DIVIDED, SAME, SHARED, START, END, OTHER_START, TRIGGER, FAR, UNKNOWN)
 
 
 def lost(reader: Reader, reading: Reading) -> Iterator[tuple[Unit, str]]:
@@ -55,8 +56,10 @@ def _cause(reader: Reader, reading: Reading, unit: Unit, rivals: Sequence[Mentio
         return UNREADABLE
     if not any(covered.start in part and covered[-1] in part for part in seen):
         return FAR if unit.layer == ARGUMENTS else DIVIDED
-    taken = {index for rival in rivals for index in covering(reading.words, rival)}
-    if not taken.isdisjoint(covered):
+    taken = [covering(reading.words, rival) for rival in rivals]
+    if covered in taken:
+        return SAME
+    if any(index in other for other in taken for index in covered):
         return SHARED
     first, last = reading.words[covered.start], reading.words[covered[-1]]
     letters = MAX_CLITICS if CLITICS in reader.heads else 0

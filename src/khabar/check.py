@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +22,7 @@ from khabar.document import DataError, Document
 from khabar.features import CLITICS
 from khabar.findings import Findings, place
 from khabar.formats import jsonl, lines
-from khabar.inventory import Splits, admitted, divergence, labels, novelty, statistics, units
+from khabar.inventory import LAYERS, Splits, admitted, divergence, labels, novelty, statistics, units
 from khabar.ontology import Ontology
 
 __all__ = ["Folder", "check"]
@@ -243,41 +244,43 @@ def _of(ontology: Ontology, documents: Iterable[Document]) -> Iterator[Document]
 def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
     """The numbers of the splits, what is copied, what a model could not produce, and all findings."""
     splits = report["statistics"]
-    table = Table("", *splits, title=f"{report['corpus']}: splits")
-    for key in ("documents", "sentences", "words", *("entities", "events", "arguments")):
+
+    def empty(title: str, *columns: str) -> Table:
+        return Table(*map(escape, columns), title=escape(f"{report['corpus']}: {title}"))  # a name is not markup
+
+    table = empty("splits", "", *splits)
+    for key in ("documents", "sentences", "words", "entities", "events", "arguments"):
         table.add_row(key, *(f"{numbers[key]:,}" for numbers in splits.values()))
     for key in ("documents", "sentences"):
-        quantiles = (numbers["lengths"].get(key, {}) for numbers in splits.values())
-        table.add_row(
-            f"words a {key[:-1]}: median, 95 %, most", *(_cell(q, "median", "p95", "most") for q in quantiles)
-        )
+        cells = (_cell(numbers["lengths"].get(key, {}), "median", "p95", "most") for numbers in splits.values())
+        table.add_row(f"words a {key[:-1]}: median, 95 %, most", *cells)
     for title, by_layer in (("surfaces not in train", report["unseen"]), ("bits from train", report["shift"])):
         for layer, numbers in by_layer.items():
             table.add_row(f"{layer}: {title}", *(_share(numbers.get(split)) for split in splits))
     yield table
-    for layer, counts in report["labels"].items():
-        if counts:
-            table = Table(layer, *splits, title=f"{report['corpus']}: {layer}")
+    for layer in ("entities", "triggers"):  # roles of every event type are a long list: the file has them
+        if counts := report["labels"][layer]:
+            table = empty(layer, layer, *splits)
             for label, numbers in counts.items():
                 table.add_row(Text(label), *(f"{n:,}" for n in numbers.values()))
             yield table
-    table = Table("", "in", "of", "also in", "exact", "near", "gold in them", title=f"{report['corpus']}: copies")
+    table = empty("copies", "", "in", "of", "also in", "exact", "near", "gold in them")
     for kind in ("documents", "sentences"):
         for row in report["copies"][kind]:
             table.add_row(kind, *(str(row[key]) for key in ("split", "of", "also_in", "exact", "near", "mentions")))
     yield table
     if "ceiling" in report:
-        table = Table("", *splits, title=f"{report['corpus']}: gold that the model could never produce")
+        table = empty("gold that the model could never produce", "", *splits)
         found = report["ceiling"]["splits"]
-        for layer, cause in dict.fromkeys(
-            (la, c) for part in found.values() for la in part["lost"] for c in part["lost"][la]
-        ):
-            numbers = (found[split]["lost"].get(layer, {}).get(cause, 0) for split in splits)
-            table.add_row(f"{layer}: {cause}", *map(str, numbers))
+        for layer in LAYERS:
+            for cause in ceiling.CAUSES:
+                numbers = [found[split]["lost"].get(layer, {}).get(cause, 0) for split in splits]
+                if any(numbers):
+                    table.add_row(f"{layer}: {cause}", *map(str, numbers))
         for key, name in (("unread", "words not read"), ("unknown", "words with unknown subwords")):
             table.add_row(name, *(str(found[split]["words"][key]) for split in splits))
         yield table
-    table = Table("", "check", "number", "the first", title=f"{report['corpus']}: findings")
+    table = empty("findings", "", "check", "number", "the first")
     for row in report["findings"]:
         first = row["examples"][0] if row["examples"] else {}
         said = " ".join(str(first[key]) for key in ("split", "id", "layer", "label", "text", "detail") if key in first)

@@ -179,7 +179,7 @@ def _bands(threshold: float) -> tuple[int, int]:
     """Bands and rows of a signature: as many rows as keep the chance to miss a pair at the threshold low."""
     fitting = [
         (_PERMUTATIONS // rows, rows)
-        for rows in range(1, _PERMUTATIONS + 1)
+        for rows in range(1, _PERMUTATIONS // 2 + 1)
         if (1 - threshold**rows) ** (_PERMUTATIONS // rows) <= _MISSED
     ]
     return max(fitting, key=lambda pair: pair[1], default=(_PERMUTATIONS, 1))

@@ -124,10 +124,13 @@ def divergence(left: Mapping[str, float], right: Mapping[str, float]) -> float:
 def novelty(splits: Splits, base: str = "train") -> dict[str, dict[str, dict[str, int]]]:
     """Layer to split to ``mentions`` and how many of them are ``unseen``: their folded surface is not in ``base``.
 
-    A surface counts as seen only where it stands in ``base`` in the same layer, under whatever label.
+    A surface counts as seen only where it stands in ``base`` in the same layer, under whatever label. Without the
+    split ``base`` there is nothing to say.
     """
+    if base not in splits:
+        return {}
     known: dict[str, set[str]] = {layer: set() for layer in LAYERS}
-    for document in splits.get(base, ()):
+    for document in splits[base]:
         for unit in units(document):
             known[unit.layer].add(fold(document.surface(unit.mention)))
     counts: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)

@@ -128,7 +128,7 @@ def _outer_punctuation(surface: str) -> str:
     found = []
     for edge in (surface[0], surface[-1]) if len(surface) > 1 else (surface[0],):
         paired = any(edge in pair and surface.count(pair[0]) == surface.count(pair[1]) for pair in _BRACKETS.items())
-        spelt = edge == "." and surface.count(".") > 1  # أ.ف.ب.
+        spelt = edge == "." and (surface.count(".") > 1 or len(surface.rstrip(".").split(" ")[-1]) == 1)  # أ.ف.ب.
         if unicodedata.category(edge)[0] == "P" and edge not in _AT_EDGES and not paired and not spelt:
             found.append(edge)
     return " ".join(found)
