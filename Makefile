@@ -20,9 +20,9 @@ $(BIN)/.develop: $(BIN)/.runtime
 
 demo: $(BIN)/.runtime
 	$(BIN)/python scripts/train.py experiment=demo
-	$(BIN)/python scripts/evaluate.py data=ahdath checkpoint=runs/demo/model
+	$(BIN)/python scripts/evaluate.py data=ahdath checkpoint=runs/demo/model calibration=false
 	$(BIN)/python -m khabar.predict seeds --model runs/demo/model --output runs/demo/seed.jsonl --show
-	@echo "The labelled article: runs/demo/seed.jsonl   The scores: runs/demo/evaluation-test/report.json"
+	@echo "The labelled article: runs/demo/seed.jsonl   The scores: runs/demo/evaluation-test/report.html"
 
 test: $(BIN)/.develop
 	$(BIN)/python -m pytest

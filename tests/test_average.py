@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from khabar.average import average
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
 from khabar.encoder import ModelError
+from khabar.features import HEADS
 from khabar.ontology import Ontology
 from khabar.tagger import Tagger
 
@@ -54,13 +54,12 @@ def test_the_mean_of_one_model_and_itself_labels_as_it_does(
     assert list(again.tag(documents)) == list(Tagger.load(trained, "cpu").tag(documents))
 
 
-def test_the_scores_of_members_and_mean_are_kept(members: list[Path], dev: Corpus, tmp_path: Path) -> None:
-    folder = average(members, dev, tmp_path / "mean", half=True)
-    kept = json.loads((folder / "average.json").read_text(encoding="utf-8"))
-    assert kept["split"] == "dev"
-    assert list(kept["scores"]) == [*map(str, members), "mean"]
-    assert Tagger.load(folder).meta["mean of"] == 3
-    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.float16}
+def test_the_score_on_dev_is_kept_beside_those_of_the_members(members: list[Path], dev: Corpus, tmp_path: Path) -> None:
+    mean = Tagger.load(average(members, dev, tmp_path / "mean", half=True))
+    assert mean.meta["mean of"] == {str(folder): {} for folder in members}
+    assert {"entities", "TC", "AC"} <= mean.meta["dev"].keys()
+    assert set(mean.temperatures) == set(HEADS)
+    assert {tensor.dtype for tensor in load_file(tmp_path / "mean" / "model.safetensors").values()} == {torch.float16}
 
 
 def test_models_of_other_contracts_have_no_mean(

@@ -2,7 +2,7 @@
 
 Models that were fine-tuned from one ancestor, with other seeds, lie in one valley of the loss, and so does their
 mean ("Model soups", Wortsman et al., ICML 2022). Models of different ancestors have no useful mean: nothing here can
-tell, but the scores on dev, which are printed and kept, will.
+tell, but the score on dev, which is printed and kept, will.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 
 from khabar.corpus import Corpus
-from khabar.document import DataError, Document
+from khabar.document import DataError
 from khabar.encoder import CONTRACT, ModelError
-from khabar.formats import lines
 from khabar.metrics import score
 from khabar.record import headline
 from khabar.tagger import Tagger
@@ -40,9 +39,9 @@ def average(
 
     Args:
         models: model folders of one contract: same encoder shape, tokenizer, ontology, heads and windows.
-        corpus, split: documents that no model was trained on; the temperatures are fitted on them, and the members
-            and their mean are scored on them.
-        output: the model folder to write; ``average.json`` in it holds the scores.
+        corpus, split: documents that no model was trained on; temperatures and thresholds are fitted on them, and the
+            mean is scored on them.
+        output: the model folder to write; its ``meta`` holds that score, and those that the members brought along.
         half: round the weights to float16, for a model that is passed on.
 
     Returns ``output``. Raises `ModelError` where contracts differ, `DataError` for fewer than two models.
@@ -53,29 +52,21 @@ def average(
         raise DataError(f"expected at least two models to average, got {[str(folder) for folder in folders]}")
     taggers = [Tagger.load(folder, device) for folder in folders]
     _check(folders)
-    documents = list(corpus.split(split))
-    scores = {}
-    for folder, tagger in zip(folders, taggers, strict=True):
-        scores[str(folder)] = _scored(documents, tagger)
-        log.info("%s on %s: %s", folder, split, scores[str(folder)])
+    members = {str(folder): tagger.meta.get("dev", {}) for folder, tagger in zip(folders, taggers, strict=True)}
     mean = taggers[0]
     weights = [tagger.model.state_dict() for tagger in taggers]
     with torch.no_grad():
         for name, tensor in weights[0].items():
             if tensor.is_floating_point():
                 tensor.copy_(torch.stack([other[name] for other in weights]).mean(dim=0))
+    documents = corpus.split(split)
     mean.calibrate(documents)
-    scores["mean"] = _scored(documents, mean)
-    log.info("their mean on %s: %s", split, scores["mean"])
-    mean.meta = {"data": {str(corpus.path): corpus.hash}, "mean of": len(folders), split: scores["mean"]}
+    scores = headline(score(documents, mean.tag(documents)).to_json())
+    log.info("on %s: %s", split, scores)
+    mean.meta = {"data": {str(corpus.path): corpus.hash}, "mean of": members, split: scores}
     output = Path(output)
     mean.save(output, half)
-    lines.write(output / "average.json", [json.dumps({"split": split, "scores": scores}, indent=2, ensure_ascii=False)])
     return output
-
-
-def _scored(documents: Sequence[Document], tagger: Tagger) -> dict[str, float]:
-    return headline(score(documents, tagger.tag(documents)).to_json())
 
 
 def _check(folders: Sequence[Path]) -> None:

@@ -62,7 +62,7 @@ def train(
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
-        limit: learn from the first so many documents of each train split only: a quick look, a learning curve.
+        limit: learn from the first so many documents of each train split, and choose on as many of dev: a quick look.
         text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
             in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
         head_learning_rate: of the linear heads, which start from nothing.
@@ -89,7 +89,7 @@ def train(
         raise DataError(f"expected limit and text_repeats of at least 1, got {limit} and {text_repeats}")
     set_seed(seed)
     documents = [document for part in (corpus, *also) for document in part.split("train")[:limit]]
-    held_out = corpus.split("dev") if "dev" in corpus.splits else []
+    held_out = corpus.split("dev")[:limit] if "dev" in corpus.splits else []
     if dev == "learn":
         documents, held_out = [*documents, *held_out], []
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
