@@ -2,7 +2,7 @@
 
 Articles of made-up words with entities, and predictions that get some of them wrong, are written once; then, in
 turns within one process, these score them: seqeval (its one call for precision, recall and F1 in strict IOB2), the
-tag scorer (`khabar.sequences`, which finds strict, repaired and discarded mentions in one go, and scores by type too)
+tag scorer (`khabar.scoring.sequences`, which finds strict, repaired and discarded mentions at once, and scores types)
 and the document scorer (`khabar.metrics.score`, which pairs the documents up first). All must come to the same F1.
 Seconds are of processor time, so that what else the machine does weighs less.
 
@@ -26,7 +26,7 @@ from seqeval.scheme import IOB2
 
 from khabar.document import Document, Mention
 from khabar.metrics import score
-from khabar.sequences import Sequences, chunks
+from khabar.scoring.sequences import Sequences, chunks
 
 TYPES = ("PER", "ORG", "GPE", "LOC", "TIME", "FAC")
 WORD = "خبر"
@@ -93,7 +93,7 @@ def main() -> None:
 
     scorers: dict[str, Callable[[], float]] = {
         "seqeval, strict IOB2": by_seqeval,
-        "tags: khabar.sequences": by_tags,
+        "tags: khabar.scoring.sequences": by_tags,
         "documents: khabar.metrics": by_documents,
     }
     seconds: dict[str, list[float]] = {name: [] for name in scorers}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khabar.alignment import align
-from khabar.boundaries import causes, letters_before, proclitics
 from khabar.document import Mention
+from khabar.scoring.alignment import align
+from khabar.scoring.boundaries import causes, letters_before, proclitics
 
 
 def span(text: str, words: str, label: str = "GPE") -> Mention:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khabar.ceaf import Ceaf, assigned
 from khabar.document import Document, Event, Mention
 from khabar.metrics import Score
+from khabar.scoring.ceaf import Ceaf, assigned
 
 TEXT = "قتل مسلحون جنديا في بغداد، ثم قتل المسلحون آخر في بغداد، وقتلت إيران اخر من ايران"
 

@@ -16,11 +16,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
-from khabar import ceiling, corpus
+from khabar import corpus
 from khabar.check import Folder, check
+from khabar.checks import ceiling
+from khabar.checks.findings import CHECKS, SEVERITIES, Findings
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
-from khabar.findings import CHECKS, SEVERITIES, Findings
 from khabar.formats import jsonl
 from khabar.ontology import Ontology
 from khabar.tagger import Tagger

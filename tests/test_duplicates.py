@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from khabar.checks.duplicates import cut, find, jaccard, key, near, whole
 from khabar.document import DataError, Document
-from khabar.duplicates import cut, find, jaccard, key, near, whole
 
 SENTENCE = "هاجم الجيش السوري مواقع تنظيم داعش في الرقة يوم الأحد"
 

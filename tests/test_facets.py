@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from khabar.document import Document, Event, Mention
-from khabar.facets import Facets, has_nationality, subword_facets, surfaces
 from khabar.metrics import Score, score
+from khabar.scoring.facets import Facets, has_nationality, subword_facets, surfaces
 from khabar.tagger import Tagger
 
 TEXT = "التقى الرئيس المصري نظيره العراقيّ ببغداد"

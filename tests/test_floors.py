@@ -9,6 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "khabar"
 LINES = 350
+ROOMS = ("formats", "checks", "scoring")  # folders of modules
+PACKAGES = ("khabar", *(f"khabar.{room}" for room in ROOMS))
 
 # Each module's floor; a module imports what stands on a lower one. Parts of a floor order its own rooms.
 FLOORS: dict[str, tuple[int, ...]] = {
@@ -19,27 +21,27 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "arabic": (1, 1),
     "bio": (1, 2),
     "edges": (1, 2),
-    "formats": (2, 0),
+    **dict.fromkeys(("formats", "checks", "scoring"), (2, 0)),
     "formats.lines": (2, 0),
     "formats.tags": (2, 1),
     **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "text", "trec")},
     **{f"formats.{name}": (2, 3) for name in ("quotes", "standoff")},
-    "alignment": (2, 1),
+    "scoring.alignment": (2, 1),
     "metrics": (2, 2),
-    "boundaries": (2, 2),
-    "reliability": (2, 3),
-    "overlap": (2, 2),
-    "sequences": (2, 3),
-    "ceaf": (2, 3),
+    "scoring.boundaries": (2, 2),
+    "scoring.reliability": (2, 3),
+    "scoring.overlap": (2, 2),
+    "scoring.sequences": (2, 3),
+    "scoring.ceaf": (2, 3),
     "windows": (2, 2),
     "results": (2, 2),
     "significance": (2, 2),
-    "duplicates": (2, 2),
+    "checks.duplicates": (2, 2),
     "corpus": (2, 3),
-    "inventory": (2, 4),
-    "findings": (2, 5),
-    "oddities": (2, 5),
-    "leaks": (2, 6),
+    "checks.inventory": (2, 4),
+    "checks.findings": (2, 5),
+    "checks.oddities": (2, 5),
+    "checks.leaks": (2, 6),
     "calibration": (3, 0),
     "encoder": (3, 0),
     "contract": (3, 1),
@@ -47,9 +49,9 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "batches": (3, 1),
     "model": (3, 1),
     "oracle": (3, 1),
-    "facets": (3, 1),
-    "errors": (3, 2),
-    "ceiling": (3, 2),
+    "scoring.facets": (3, 1),
+    "scoring.errors": (3, 2),
+    "checks.ceiling": (3, 2),
     "tagger": (4, 0),
     "record": (5, 0),
     "tables": (5, 0),
@@ -64,7 +66,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.parent == PACKAGE or path.parent.name == "formats"
+    if path.parent == PACKAGE or path.parent.name in ROOMS
 }
 MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items() if name != "__init__"}
 
@@ -78,9 +80,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} imports relatively"
             module = node.module or ""
-            names.update(
-                f"{module}.{alias.name}" if module in ("khabar", "khabar.formats") else module for alias in node.names
-            )
+            names.update(f"{module}.{alias.name}" if module in PACKAGES else module for alias in node.names)
     return names
 
 

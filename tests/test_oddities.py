@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped,unused-ignore]
 
+from khabar.checks.inventory import divergence, labels, novelty, quantiles, statistics
+from khabar.checks.oddities import clitics_left_in, letters_before, of_offsets, of_text
 from khabar.document import Document, Event, Mention
-from khabar.inventory import divergence, labels, novelty, quantiles, statistics
-from khabar.oddities import clitics_left_in, letters_before, of_offsets, of_text
 
 
 def marked(text: str, layer: str = "entities") -> Document:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khabar.alignment import align
 from khabar.document import Document, Mention
 from khabar.metrics import score
-from khabar.overlap import CATEGORIES, Overlap
+from khabar.scoring.alignment import align
+from khabar.scoring.overlap import CATEGORIES, Overlap
 
 TEXT = "استقبل الرئيس المصري عبد الفتاح السيسي وفدا من بغداد"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from khabar.document import DataError, Document, Event, Mention
 from khabar.metrics import score
-from khabar.reliability import Reliability
+from khabar.scoring.reliability import Reliability
 
 TEXT = "ا" * 40
 

@@ -20,7 +20,7 @@ from seqscore.validation import validate_labels
 from khabar.document import DataError, Document, Mention
 from khabar.formats.tags import spans
 from khabar.metrics import Score, score
-from khabar.sequences import Sequences, chunks
+from khabar.scoring.sequences import Sequences, chunks
 
 TEXT = "زار وزير الخارجية سامح شكري بغداد"
 READINGS = ("strict", "repair", "discard", "seqeval")

@@ -16,13 +16,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from khabar import ceiling, leaks, oddities
+from khabar.checks import ceiling, leaks, oddities
+from khabar.checks.findings import Findings, place
+from khabar.checks.inventory import LAYERS, Splits, admitted, divergence, labels, novelty, statistics, units
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
 from khabar.features import CLITICS
-from khabar.findings import Findings, place
 from khabar.formats import jsonl, lines
-from khabar.inventory import LAYERS, Splits, admitted, divergence, labels, novelty, statistics, units
 from khabar.ontology import Ontology
 
 __all__ = ["Folder", "check"]
@@ -75,10 +75,10 @@ def check(
         model: makes a tagger (`khabar.tagger.Tagger.create` with an encoder): what of gold it could never produce is
             then found out with its tokenizer and the windows of ``task``, whose heads the corpus does not have are
             left out.
-        threshold, shingle, shortest: of `khabar.duplicates.find`.
+        threshold, shingle, shortest: of `khabar.checks.duplicates.find`.
         group: key of the documents' meta; those of one value (sentences of one article) belong in one split.
         shift: Jensen-Shannon divergence of label shares from train, in bits, that is worth a warning.
-        severity: check to ``error``, ``warning`` or ``note``, where it is not to be that of `khabar.findings.CHECKS`.
+        severity: check to ``error``, ``warning`` or ``note``, where not that of `khabar.checks.findings.CHECKS`.
         shown: examples kept of each check and split.
 
     Returns the report; ``errors`` in it is the number of findings that are errors.

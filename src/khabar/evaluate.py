@@ -15,10 +15,10 @@ from tqdm import tqdm
 from khabar import report
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
-from khabar.facets import Describe, subword_facets, surfaces
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import conll, jsonl, lines
-from khabar.sequences import Sequences
+from khabar.scoring.facets import Describe, subword_facets, surfaces
+from khabar.scoring.sequences import Sequences
 from khabar.tables import summary
 
 __all__ = ["evaluate", "score_files", "score_tags"]

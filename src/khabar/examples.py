@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from khabar.alignment import Pair, align
 from khabar.document import Document, Mention
+from khabar.scoring.alignment import Pair, align
 
 __all__ = ["KINDS", "Example", "Mark", "Piece", "Run", "Side", "example", "runs"]
 

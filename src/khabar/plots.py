@@ -50,8 +50,8 @@ _TICKS = (0, 0.25, 0.5, 0.75, 1)
 def reliability(after: Mapping[str, Any], before: Mapping[str, Any] | None, name: str) -> str:
     """A reliability diagram, and under it how many mentions were given which score.
 
-    ``after`` and ``before`` the temperature are what `khabar.reliability.Reliability` writes for one kind of mention;
-    bins that hold nothing are left out. ``name`` is unique among the plots of a page.
+    ``after`` and ``before`` the temperature are what `khabar.scoring.reliability.Reliability` writes for one kind
+    of mention; bins that hold nothing are left out. ``name`` is unique among the plots of a page.
     """
 
     def draw(figure: Figure) -> None:

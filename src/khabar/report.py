@@ -16,17 +16,17 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from khabar.ceaf import Ceaf
 from khabar.document import Document
-from khabar.errors import Errors
-from khabar.facets import Describe
 from khabar.formats import lines
 from khabar.html import ReportUnavailable, page
 from khabar.metrics import Scorer, Scores, pairs
-from khabar.overlap import Overlap
-from khabar.reliability import Reliability
 from khabar.results import COUNTS, REPORT, read_counts, write_counts
-from khabar.sequences import Sequences
+from khabar.scoring.ceaf import Ceaf
+from khabar.scoring.errors import Errors
+from khabar.scoring.facets import Describe
+from khabar.scoring.overlap import Overlap
+from khabar.scoring.reliability import Reliability
+from khabar.scoring.sequences import Sequences
 from khabar.significance import interval
 from khabar.tables import summary, tables
 
@@ -97,8 +97,8 @@ def write(
         output: the folder to write.
         about: what is judged: goes into the report as it is.
         evidence: gold and predictions.
-        seen: folded surfaces of the training data, by layer (`khabar.facets.surfaces`).
-        describe: facets of mentions that take a tokenizer (`khabar.facets.subword_facets`).
+        seen: folded surfaces of the training data, by layer (`khabar.scoring.facets.surfaces`).
+        describe: facets of mentions that take a tokenizer (`khabar.scoring.facets.subword_facets`).
         draws: bootstrap draws behind each interval; 0 leaves intervals out.
         examples: how many articles the page shows, those with the most mistakes.
 

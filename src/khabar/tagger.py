@@ -26,7 +26,7 @@ from khabar.encoder import WEIGHTS, ModelError, blank, locate, pick_device, pret
 from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
 from khabar.model import Model
 from khabar.ontology import Ontology
-from khabar.reliability import Reliability
+from khabar.scoring.reliability import Reliability
 
 __all__ = ["Tagger"]
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from khabar.checks.duplicates import Copies, Copy, Passage, cut, find, whole
+from khabar.checks.findings import Findings
+from khabar.checks.inventory import units
 from khabar.document import Document
-from khabar.duplicates import Copies, Copy, Passage, cut, find, whole
-from khabar.findings import Findings
-from khabar.inventory import units
 
 __all__ = ["copies"]
 

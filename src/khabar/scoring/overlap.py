@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from khabar.alignment import align
 from khabar.document import Document, Mention
+from khabar.scoring.alignment import align
 
 __all__ = ["CATEGORIES", "Overlap"]
 

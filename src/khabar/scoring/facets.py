@@ -15,10 +15,10 @@ from typing import Any
 
 from khabar.arabic import fold
 from khabar.bio import covering
-from khabar.boundaries import letters_before, proclitics
 from khabar.document import Document, Mention
 from khabar.features import Reader
 from khabar.metrics import Score
+from khabar.scoring.boundaries import letters_before, proclitics
 
 __all__ = ["Describe", "Facets", "has_nationality", "subword_facets", "surfaces"]
 

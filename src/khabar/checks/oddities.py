@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from khabar.arabic import fold
+from khabar.checks.inventory import Unit, units
 from khabar.document import Document
-from khabar.inventory import Unit, units
 
 __all__ = ["Oddity", "clitics_left_in", "letters_before", "of_offsets", "of_text"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from khabar.checks.inventory import Unit
 from khabar.document import DataError, Document
-from khabar.inventory import Unit
 
 __all__ = ["CHECKS", "SEVERITIES", "Findings", "place"]
 

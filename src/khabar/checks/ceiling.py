@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from khabar.arabic import clitic_offset
 from khabar.bio import covering
+from khabar.checks.inventory import Unit, units
 from khabar.document import Mention
 from khabar.features import ARGUMENTS, CLITICS, MAX_CLITICS, Reader, Reading
-from khabar.inventory import Unit, units
 from khabar.oracle import recovered
 
 __all__ = ["CAUSES", "lost"]

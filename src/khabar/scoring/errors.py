@@ -1,6 +1,6 @@
 """What goes wrong, and what it costs: confusions, edges, mistakes that propagate, the most expensive ones.
 
-Gold and predicted mentions are paired one to one by their spans (`khabar.alignment.align`), triggers first and then
+Gold and predicted mentions are paired one to one by their spans (`khabar.scoring.alignment`), triggers first and then
 the arguments of each pair of triggers, so every gold and every predicted mention is accounted for exactly once.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from heapq import heappush, heapreplace
 from typing import Any
 
-from khabar.alignment import Pair, align
-from khabar.boundaries import causes
 from khabar.document import Document, Mention
-from khabar.facets import Describe, Facets
+from khabar.scoring.alignment import Pair, align
+from khabar.scoring.boundaries import causes
+from khabar.scoring.facets import Describe, Facets
 
 __all__ = ["Errors"]
 
@@ -37,7 +37,7 @@ _PROPAGATION = (
 class Errors:
     """Collects mistakes; the memory it takes grows with labels and causes, not with documents.
 
-    ``seen`` and ``describe`` are those of `khabar.facets.Facets`.
+    ``seen`` and ``describe`` are those of `khabar.scoring.facets.Facets`.
     """
 
     def __init__(self, seen: Mapping[str, Iterable[str]] | None = None, describe: Describe | None = None) -> None:
@@ -133,9 +133,9 @@ class Errors:
         many mentions, and ``spurious`` -> predicted label -> how many that stand for none in gold. Of mentions with
         the same span or, failing that, overlapping ones. Roles are compared under triggers that stand for each other.
 
-        ``boundaries``: of ``start`` and ``end``, how often they differ for which cause (`khabar.boundaries.causes`).
+        ``boundaries``: of ``start`` and ``end``, how often they differ for which cause (`boundaries.causes`).
 
-        ``facets``: see `khabar.facets.Facets.to_json`.
+        ``facets``: see `khabar.scoring.facets.Facets.to_json`.
 
         ``propagation``: what became of arguments, attached to their triggers. A right trigger overlaps the gold one
         and has its type. What is correct, wrong or missed and what was lost with a trigger make up the arguments in

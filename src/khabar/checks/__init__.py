@@ -1,0 +1,1 @@
+"""What is looked for in a corpus; `khabar.check` puts it together."""
