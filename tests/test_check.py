@@ -105,6 +105,10 @@ def all_attacks(splits: Splits) -> Splits:
     return {**splits, "train": [d for d in splits["train"] if "Attack" not in str(d.events)], "test": [attack]}
 
 
+def no_meetings(splits: Splits) -> Splits:
+    return {split: [d for d in documents if "Meet" not in str(d.events)] for split, documents in splits.items()}
+
+
 WRONG: dict[str, tuple[Callable[[Splits], Splits], set[str]]] = {
     "a document in two splits": (copied, {"copied_document", "copied_sentence"}),
     "almost a document": (nearly_copied, {"nearly_copied_document", "nearly_copied_sentence"}),
@@ -115,6 +119,7 @@ WRONG: dict[str, tuple[Callable[[Splits], Splits], set[str]]] = {
     "a type that is not in the ontology": (other_type, {"unknown_label", "unlearnable_label"}),
     "a role that the type does not admit": (other_role, {"unknown_label"}),
     "a layer that is missing": (one_layer, {"layer_missing"}),
+    "a type that nobody annotated": (no_meetings, {"unused_label"}),
     "other labels than train": (all_attacks, {"shift", "unlearnable_label"}),
 }
 
@@ -216,6 +221,26 @@ def test_causes_of_gold_that_is_lost(make_tagger: Callable[..., Tagger]) -> None
         "GPE بغداد": ceiling.START,  # no head for clitics
         "PER 🔴": ceiling.UNREADABLE,
     }
+
+
+def test_one_word_has_one_number_of_clitics(make_tagger: Callable[..., Tagger]) -> None:
+    reader = make_tagger(heads=["entities", "triggers", "clitics"], length=96, argument_length=96).reader
+    city = Mention(1, 6, "GPE")  # in ببغداد, whose first letter an annotator took for a part of the trigger
+    document = Document("1", "ببغداد", (city,), (Event(Mention(0, 6, "Attack")),))
+    (unit, cause), *rest = ceiling.lost(reader, reader.read(document))
+    assert (unit.mention, cause, rest) == (city, ceiling.OTHER_START, [])
+
+
+def test_marks_of_direction_are_no_part_of_a_mention(untrained: Tagger) -> None:
+    reader = untrained.reader
+    text = "قال \u200fالحوثيون\u200f و ر"
+    for mention, expected in {
+        Mention(5, 13, "ORG"): [],
+        Mention(5, 12, "ORG"): [ceiling.END],  # its start is right
+        Mention(16, 18, "ORG"): [ceiling.START],  # a space before a word of one letter
+    }.items():
+        document = Document("1", text, (mention,))
+        assert [cause for _, cause in ceiling.lost(reader, reader.read(document))] == expected
 
 
 def test_causes_of_arguments_that_are_lost(make_tagger: Callable[..., Tagger]) -> None:

@@ -45,7 +45,6 @@ def of_offsets(document: Document) -> Iterator[Oddity]:
     """Mentions whose edges are odd, and units that are annotated twice (scorers count them once)."""
     text = document.text
     found = Counter((unit.layer, unit.label, unit.mention, unit.trigger) for unit in units(document))
-    events = Counter(document.events or ())
     for unit in units(document):
         mention = unit.mention
         surface = text[mention.start : mention.end]
@@ -63,9 +62,6 @@ def of_offsets(document: Document) -> Iterator[Oddity]:
         identity = (unit.layer, unit.label, unit.mention, unit.trigger)
         if found.pop(identity, 0) > 1:
             yield Oddity("repeated_unit", unit)
-    for event, number in events.items():
-        if number > 1:
-            yield Oddity("repeated_unit", Unit("triggers", event.type, event.trigger), "the whole event")
 
 
 def letters_before(text: str, start: int) -> str:
