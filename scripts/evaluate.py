@@ -1,5 +1,7 @@
 """Score a model on a split (``data=anercorp checkpoint=runs/…/model``), or files (``gold='[…]' predicted='[…]'``)."""
 
+from typing import Any
+
 import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -20,7 +22,7 @@ def main(config: DictConfig) -> None:
         if config.tags:
             score_tags(list(config.gold), list(config.predicted), config.output)
         elif config.predicted:
-            paths = {name: list(value or ()) for name, value in files.items()}
+            paths: dict[str, Any] = {name: list(value or ()) for name, value in files.items()}
             score_files(**paths, **report, labels=config.get("labels"))
         elif config.checkpoint:
             evaluate(**model, **report, corpus=instantiate(config.data.corpus))
