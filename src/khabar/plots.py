@@ -58,11 +58,10 @@ def reliability(after: Mapping[str, Any], before: Mapping[str, Any] | None, name
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         upper.plot((0, 1), (0, 1), color=_MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
         if before is not None:
-            _bins(upper, before, color=_SECOND, linestyle="--", marker="o", markerfacecolor=_PANEL, label="before")
-        label = "scores" if before is None else "after"
-        _bins(upper, after, color=_ACCENT, linestyle="-", marker="o", label=label)
-        upper.set(ylim=(0, 1.02), ylabel="accuracy", yticks=_TICKS)
-        upper.legend(loc="upper left", handlelength=2.4)
+            _bins(upper, before, "before the temperature", color=_SECOND, linestyle="--", face=_PANEL)
+        _bins(upper, after, "after" if before else "as scored", color=_ACCENT, linestyle="-", face=_ACCENT)
+        upper.set(ylim=(-0.03, 1.03), ylabel="accuracy", yticks=_TICKS)
+        figure.legend(loc="outside upper center", ncols=2, handlelength=2.4)
         held = [one for one in after["bins"] if one["count"]]
         lower.bar(
             [one["low"] for one in held],
@@ -81,9 +80,14 @@ def reliability(after: Mapping[str, Any], before: Mapping[str, Any] | None, name
     return _svg(draw, (3.5, 3.5), name)
 
 
-def _bins(axes: Axes, kind: Mapping[str, Any], **style: Any) -> None:
+def _bins(axes: Axes, kind: Mapping[str, Any], label: str, color: str, linestyle: str, face: str) -> None:
+    """Accuracy over confidence; a dot grows with the mentions of its bin, so that a few do not look like many."""
     held = [one for one in kind["bins"] if one["count"]]
-    axes.plot([one["confidence"] for one in held], [one["accuracy"] for one in held], markersize=4, zorder=3, **style)
+    places, heights = ([one[key] for one in held] for key in ("confidence", "accuracy"))
+    axes.plot(places, heights, color=color, linestyle=linestyle, linewidth=1.2, label=label, zorder=2)
+    whole = sum(one["count"] for one in held)
+    areas = [8 + 80 * one["count"] / whole for one in held]
+    axes.scatter(places, heights, areas, facecolor=face, edgecolor=color, linewidth=1.2, zorder=3, clip_on=False)
 
 
 def thresholds(curve: Sequence[Mapping[str, float]], name: str) -> str:
@@ -102,7 +106,7 @@ def thresholds(curve: Sequence[Mapping[str, float]], name: str) -> str:
         best = max(curve, key=lambda point: point["f1"])
         axes.plot([best["threshold"]], [best["f1"]], color=_INK, marker="o", markersize=5, linestyle="none")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="threshold on the score", xticks=_TICKS, yticks=_TICKS)
-        axes.legend(loc="lower left", handlelength=2.4)
+        figure.legend(loc="outside upper center", ncols=3, handlelength=2.4)
         axes.grid(visible=True)
         axes.set_axisbelow(True)
 
