@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khabar.document import Document, Event, Mention
-from khabar.examples import KINDS, Example, align, example, runs
+from khabar.examples import KINDS, Example, example, runs
 from khabar.metrics import score
+from khabar.scoring.alignment import align
 
 TEXT = "قصفت الطائرات مدينة حلب أمس"
 BOMBED, PLANES, CITY, ALEPPO, YESTERDAY = (0, 4), (5, 13), (14, 23), (20, 23), (24, 27)
