@@ -118,8 +118,12 @@ def test_articles_are_filtered_by_layer(tab: Tab) -> None:
     assert status(tab) == "2 of 2 articles, 2 mistakes"  # arguments: one missed, one spurious
     assert tab.locator(".text .mark:not(.off)").count() == 0
     assert tab.locator(".text small").first.is_hidden()
-    ground = tab.locator("mark.entities").first.evaluate("mark => getComputedStyle(mark).backgroundColor")
-    assert ground == "rgba(0, 0, 0, 0)"
+    look = (
+        "({ backgroundColor, outlineStyle, textDecorationLine }) => [backgroundColor, outlineStyle, textDecorationLine]"
+    )
+    seen = tab.locator(".text .mark").evaluate_all(f"marks => marks.map(mark => ({look})(getComputedStyle(mark)))")
+    assert [one for one in seen if one != ["rgba(0, 0, 0, 0)", "none", "none"]] == []
+    assert len(seen) == 11
 
 
 def test_articles_are_filtered_by_type(tab: Tab) -> None:

@@ -112,12 +112,12 @@ def test_the_same_report_gives_the_same_page() -> None:
 
 @pytest.mark.parametrize("name", [name for name in REPORT if name != "schema"])
 def test_any_section_may_be_missing_or_stand_alone(name: str) -> None:
-    without = {key: value for key, value in REPORT.items() if key != name}
-    alone = Page(page({name: REPORT[name]}))
-    assert Page(page(without)).tags["h1"] == alone.tags["h1"] == 1
-    assert Page(page({**REPORT, name: None})).tags["h1"] == 1
-    for key, value in REPORT[name].items() if isinstance(REPORT[name], dict) else ():
-        assert Page(page({name: {key: value}})).tags["h1"] == 1
+    without = {key: value for key, value in REPORT.items() if key not in (name, "calibration")}  # plots take time
+    reports = [without, {**without, name: None}, {**without, name: {}}, {name: REPORT[name]}]
+    if isinstance(REPORT[name], dict):
+        reports += [{name: {key: value}} for key, value in REPORT[name].items()]
+    for report in reports:
+        assert Page(page(report)).tags["h1"] == 1
 
 
 def test_an_empty_report_says_so() -> None:

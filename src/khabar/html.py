@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -94,16 +95,19 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
 
 def _environment() -> Environment:
     try:
-        import jinja2
-        import matplotlib  # noqa: F401 (asked for here, so that a page fails before its work and not in the middle)
+        import jinja2  # noqa: F401 (both asked for here, so that a page fails before its work and not in the middle)
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise ReportUnavailable(f"report.html needs {error.name}: pip install 'khabar[report]'") from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("khabar"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return _templates()
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("khabar"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=_percent, width=_width, number=_number, by_support=_by_support)
     return environment
