@@ -26,11 +26,12 @@ from rich.table import Table
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from khabar.batches import Collator
+from khabar.batches import features
+from khabar.contract import COMPACT
 from khabar.corpus import Corpus
-from khabar.encoder import COMPACT
+from khabar.encoder import bf16_is_native
+from khabar.model import Collator
 from khabar.tagger import Tagger
-from khabar.train import bf16_is_native
 
 ARABERT_BASE: dict[str, Any] = {  # BERT-base, of which layers, heads and widths are the defaults
     "vocab_size": 64_000,
@@ -54,10 +55,10 @@ class Side:
         self.tagger = Tagger.create(encoder, corpus.ontology, ["entities"], length=length)
         reader = self.tagger.reader
         instances = [instance for document in documents for instance in reader.instances(reader.read(document))]
-        features: Any = [self.tagger.features(instance, labels=True) for instance in instances]
-        order = list(LengthGroupedSampler(batch, dataset=features, generator=torch.Generator().manual_seed(1)))
-        self.words = sum(len(feature["positions"]) for feature in features)
-        self.groups = [[features[i] for i in order[start : start + batch]] for start in range(0, len(order), batch)]
+        rows: Any = [features(reader, instance, labels=True) for instance in instances]
+        order = list(LengthGroupedSampler(batch, dataset=rows, generator=torch.Generator().manual_seed(1)))
+        self.words = sum(len(row["positions"]) for row in rows)
+        self.groups = [[rows[i] for i in order[start : start + batch]] for start in range(0, len(order), batch)]
         self.batches: Iterator[list[dict[str, Any]]] = cycle(self.groups)
         self.collate = Collator(reader)
         self.optimiser = torch.optim.AdamW(self.tagger.model.parameters(), lr=1e-5, fused=True)
@@ -73,7 +74,7 @@ class Side:
             loss.backward()
             self.optimiser.step()
             self.optimiser.zero_grad()
-            words += sum(len(feature["positions"]) for feature in group)
+            words += sum(len(row["positions"]) for row in group)
         return words / (time.perf_counter() - began)
 
 

@@ -13,7 +13,7 @@ def main(config: DictConfig) -> None:
     """Compose the configuration and check the corpus, or the folder of JSONL files, that it names."""
     refused: tuple[type[Exception], ...] = (DataError,)
     if config.get("model"):  # else nothing here needs torch
-        from khabar.encoder import ModelError
+        from khabar.contract import ModelError
 
         refused = (DataError, ModelError)
     rest = [str(name) for name in config if name not in ("data", "folder", "ontology")]

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from khabar import corpus as corpora
 from khabar.average import average
+from khabar.contract import ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
-from khabar.encoder import ModelError
 from khabar.features import HEADS
 from khabar.ontology import Ontology
 from khabar.tagger import Tagger

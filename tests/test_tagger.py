@@ -22,13 +22,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from khabar.batches import Collator
+from khabar.batches import features
 from khabar.calibration import temperature
+from khabar.contract import COMPACT, ModelError
 from khabar.document import DataError, Document, Event, Mention
-from khabar.encoder import COMPACT, ModelError, locate, pick_device
+from khabar.encoder import locate, pick_device
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, TRIGGERS
 from khabar.formats import jsonl
 from khabar.metrics import score
+from khabar.model import Collator
 from khabar.ontology import Ontology
 from khabar.tagger import Tagger
 
@@ -342,7 +344,7 @@ def test_padding_and_batches_do_not_change_labels(
 def test_the_collator_pads_to_the_longest(untrained: Tagger, documents: tuple[Document, ...]) -> None:
     reader = untrained.reader
     instances = [i for document in documents[:2] for i in reader.instances(reader.read(document))]
-    batch = Collator(reader)([untrained.features(instance, labels=True) for instance in instances])
+    batch = Collator(reader)([features(reader, instance, labels=True) for instance in instances])
     subwords, words = max(len(i.input_ids) for i in instances), max(len(i.words) for i in instances)
     for name in ("input_ids", "attention_mask", "token_type_ids"):
         assert batch[name].shape == (len(instances), subwords)
@@ -443,7 +445,7 @@ def test_temperatures_change_scores_and_not_labels(make_tagger: MakeTagger, docu
 
 
 def test_bfloat16_labels_too(tagger: Tagger, documents: tuple[Document, ...]) -> None:
-    (found,) = tagger.tag([documents[0]], bf16=True)
+    (found,) = replace(tagger, bf16=True).tag([documents[0]])
     assert [found.surface(mention) for mention in found.entities or ()] == [
         *("الجيش السوري", "تنظيم داعش", "الرقة", "يوم الأحد")
     ]

@@ -18,12 +18,13 @@ from khabar import corpus as corpora
 from khabar import train as module
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Mention
+from khabar.encoder import bf16_is_native
 from khabar.features import HEADS
 from khabar.metrics import score
 from khabar.ontology import Ontology
 from khabar.record import surroundings
 from khabar.tagger import Tagger
-from khabar.train import DocumentTrainer, bf16_is_native, train
+from khabar.train import DocumentTrainer, train
 
 ShortRun = Callable[..., Callable[..., TrainingArguments]]
 Run = Callable[..., Path]

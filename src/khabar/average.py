@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
+from khabar.contract import CONTRACT, ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError
-from khabar.encoder import CONTRACT, ModelError
 from khabar.metrics import score
 from khabar.record import headline
 from khabar.tagger import Tagger

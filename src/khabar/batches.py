@@ -1,45 +1,48 @@
-"""Instances -> the tensors of one batch, and which instances go together."""
+"""Instances -> the arrays of one batch, and which instances go together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from khabar.features import IGNORE, Reader
+from khabar.features import IGNORE, Instance, Reader
 
-__all__ = ["Collator", "batches"]
+__all__ = ["arrays", "batches", "features"]
+
+Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Collator:
-    """Pads instances to the longest of the batch."""
+def features(reader: Reader, instance: Instance, labels: bool = False) -> dict[str, Any]:
+    """The plain lists of an instance that `arrays` pads; with ``labels`` also what it teaches."""
+    result = {
+        "input_ids": instance.input_ids,
+        "token_type_ids": instance.token_type_ids,
+        "positions": instance.positions,
+    }
+    return {**result, "labels": reader.targets(instance)} if labels else result
 
-    reader: Reader
 
-    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Features as `Tagger.features` makes them -> tensors (batch, subwords) and (batch, words)."""
+def arrays(reader: Reader, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Features, padded to the longest.
 
-        def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-            result = torch.full((len(rows), max(1, *map(len, rows))), value)
-            for index, row in enumerate(rows):
-                result[index, : len(row)] = torch.as_tensor(row)
-            return result
-
-        ids = [feature["input_ids"] for feature in features]
-        batch: dict[str, Any] = {
-            "input_ids": pad(ids, self.reader.tokenizer.pad_token_id or 0),
-            "attention_mask": pad([[1] * len(row) for row in ids], 0),
-            "positions": pad([feature["positions"] for feature in features], 0),
-        }
-        if self.reader.segments:
-            batch["token_type_ids"] = pad([feature["token_type_ids"] for feature in features], 0)
-        if "labels" in features[0]:
-            heads = features[0]["labels"]
-            batch["labels"] = {head: pad([f["labels"][head] for f in features], IGNORE) for head in heads}
-        return batch
+    Returns ``input_ids``, ``attention_mask`` and, where the encoder tells segments apart, ``token_type_ids``, (batch,
+    subwords); ``positions``, (batch, words); with labels also ``labels``, (batch, words) for each head.
+    """
+    ids = [row["input_ids"] for row in rows]
+    batch: dict[str, Any] = {
+        "input_ids": _padded(ids, reader.tokenizer.pad_token_id or 0),
+        "attention_mask": _padded([[1] * len(row) for row in ids], 0),
+        "positions": _padded([row["positions"] for row in rows], 0),
+    }
+    if reader.segments:
+        batch["token_type_ids"] = _padded([row["token_type_ids"] for row in rows], 0)
+    if "labels" in rows[0]:
+        heads = rows[0]["labels"]
+        batch["labels"] = {head: _padded([row["labels"][head] for row in rows], IGNORE) for head in heads}
+    return batch
 
 
 def batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -52,3 +55,10 @@ def batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterat
         rows.append(row)
     if rows:
         yield rows
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Integers:
+    result = np.full((len(rows), max(1, *map(len, rows))), value, dtype=np.int64)
+    for index, row in enumerate(rows):
+        result[index, : len(row)] = row
+    return result

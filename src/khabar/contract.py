@@ -11,11 +11,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from khabar.encoder import CONTRACT, ModelError
+from transformers import AutoConfig, AutoTokenizer
 
-__all__ = ["FORMAT", "read", "replaced", "write"]
+from khabar.document import DataError
+from khabar.features import Reader
+from khabar.ontology import Ontology
 
+__all__ = [
+    "COMPACT",
+    "CONTRACT",
+    "FORMAT",
+    "WEIGHTS",
+    "ModelError",
+    "read",
+    "readable_length",
+    "reader",
+    "replaced",
+    "write",
+]
+
+COMPACT = Path(__file__).parent / "compact"  # the folder that ships with the package
+CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"  # of a model folder that khabar saved
 FORMAT = 1  # a folder of another format is refused
+
+
+class ModelError(DataError):
+    """An encoder or model folder that cannot be used, and what to do about it."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -34,6 +55,32 @@ def read(folder: Path) -> dict[str, Any]:
     if missing := needed - contract.keys():
         raise ModelError(f"{path}: lacks {sorted(missing)}")
     return contract
+
+
+def reader(folder: Path, record: Mapping[str, Any]) -> Reader:
+    """How the model of a folder reads documents. Raises `ModelError` where its parts do not fit each other."""
+    try:
+        ontology = Ontology.from_json(**record["ontology"])
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        found = Reader(tokenizer, ontology, tuple(record["heads"]), **record["reader"])
+        limit = readable_length(AutoConfig.from_pretrained(folder))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
+    if found.sizes() != record["heads"]:
+        raise ModelError(f"{folder}: heads {record['heads']}, but its ontology needs {found.sizes()}")
+    if len(tokenizer) != record["vocabulary"]:
+        raise ModelError(
+            f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {record['vocabulary']}"
+        )
+    if (longest := max(found.length, found.argument_length)) > limit:
+        raise ModelError(f"{folder}: windows of {longest}, but the encoder reads {limit} subwords")
+    return found
+
+
+def readable_length(config: Any) -> int:
+    """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
+    limit = int(getattr(config, "max_position_embeddings", 512))
+    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ bring the mark into a mention. Of 39,000 gold mentions of Ahdath's train and dev
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 
 from khabar.document import Mention
@@ -37,11 +38,14 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return (first, last) if first < last else (start, end)
 
 
-def whole(argument: Mention, entities: Iterable[Mention]) -> Mention:
-    """The argument, or the whole of the entity it is a part of: few gold arguments are one (17 of 18,064 in Ahdath)."""
-    for entity in entities:
-        if entity.start <= argument.start and argument.end <= entity.end:
-            return replace(argument, start=entity.start, end=entity.end)
+def whole(argument: Mention, entities: Sequence[Mention]) -> Mention:
+    """The argument, or the whole of the entity it is a part of: few gold arguments are one (17 of 18,064 in Ahdath).
+
+    ``entities``: in text order, none overlapping another.
+    """
+    before = bisect_right(entities, argument.start, key=lambda entity: entity.start)
+    if before and argument.end <= entities[before - 1].end:
+        return replace(argument, start=entities[before - 1].start, end=entities[before - 1].end)
     return argument
 
 

@@ -15,27 +15,11 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-from khabar.document import DataError
+from khabar.contract import COMPACT, CONTRACT, WEIGHTS, ModelError
 
-__all__ = [
-    "COMPACT",
-    "CONTRACT",
-    "WEIGHTS",
-    "ModelError",
-    "blank",
-    "locate",
-    "pick_device",
-    "pretrained",
-    "readable_length",
-]
+__all__ = ["bf16_is_native", "blank", "locate", "pick_device", "pretrained"]
 
-COMPACT = Path(__file__).parent / "compact"
-CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"  # of a model folder that khabar saved
 _ADVICE = "Give the path of a local copy (model.encoder=PATH), or use model=compact, which needs no network."
-
-
-class ModelError(DataError):
-    """An encoder or model folder that cannot be used, and what to do about it."""
 
 
 def pretrained(
@@ -115,10 +99,12 @@ def pick_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def readable_length(config: Any) -> int:
-    """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+def bf16_is_native() -> bool:
+    """Whether bfloat16 arithmetic has units of its own here; emulated, it is slower than float32."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(unit)) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _without_pooler(config: Any) -> dict[str, bool]:

@@ -47,11 +47,10 @@ class Reading:
     subwords: Sequence[Sequence[int]]
     unread: int
     shortened: int
+    lengths: Sequence[int] = field(init=False, repr=False)  # subwords of each word
 
-    @property
-    def lengths(self) -> list[int]:
-        """Subwords of each word."""
-        return [len(ids) for ids in self.subwords]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", [len(ids) for ids in self.subwords])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from khabar.features import IGNORE
+from khabar.batches import arrays
+from khabar.features import IGNORE, Reader
 
-__all__ = ["Model"]
+__all__ = ["Collator", "Model", "tensors"]
+
+
+def tensors(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of a batch (`khabar.batches.arrays`) as tensors that share their memory."""
+    return {
+        name: tensors(array) if isinstance(array, Mapping) else torch.from_numpy(array) for name, array in batch.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Pads the features of instances to the longest of the batch."""
+
+    reader: Reader
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Features (`khabar.batches.features`) -> the tensors that `Model` reads."""
+        return tensors(arrays(self.reader, features))
 
 
 class Model(nn.Module):

@@ -16,8 +16,8 @@ from rich.console import Console
 from tqdm import tqdm
 
 from khabar import view
+from khabar.contract import COMPACT
 from khabar.document import DataError, Document
-from khabar.encoder import COMPACT
 from khabar.formats import jsonl, lines, text
 from khabar.tagger import Tagger
 

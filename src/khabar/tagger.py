@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from khabar import contract
-from khabar.batches import Collator, batches
 from khabar.calibration import temperature
-from khabar.document import DataError, Document, Event, Mention
-from khabar.edges import whole
-from khabar.encoder import WEIGHTS, ModelError, blank, locate, pick_device, pretrained, readable_length
-from khabar.features import ARGUMENTS, ENTITIES, IGNORE, MARKERS, TRIGGERS, Floats, Instance, Reader
-from khabar.model import Model
+from khabar.contract import WEIGHTS, ModelError, readable_length
+from khabar.document import Document
+from khabar.encoder import bf16_is_native, blank, locate, pick_device, pretrained
+from khabar.features import ARGUMENTS, IGNORE, MARKERS, Floats, Reader
+from khabar.labeller import Labeller
+from khabar.model import Model, tensors
 from khabar.ontology import Ontology
 from khabar.scoring.reliability import Reliability
 
 __all__ = ["Tagger"]
 
+Precision = Literal["auto", "float32", "bf16"]
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
 
 
 @dataclass
-class Tagger:
-    """Finds entities, events and arguments.
-
-    ``temperatures`` divide the logits of each head before decoding: calibration (Guo et al. 2017). A mention whose
-    score is below the ``thresholds`` of its head is left out.
-    ``meta`` is passed through the folder (what it was trained on, scores).
-    """
+class Tagger(Labeller):
+    """The labeller that is trained, in PyTorch; with ``bf16`` it computes in bfloat16 where that loses little."""
 
     reader: Reader
     model: Model
     temperatures: dict[str, float] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
+    bf16: bool = False
 
     @classmethod
     def create(
@@ -109,122 +104,16 @@ class Tagger:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def features(self, instance: Instance, labels: bool = False) -> dict[str, Any]:
-        """The plain lists that `Collator` pads."""
-        result = {
-            "input_ids": instance.input_ids,
-            "token_type_ids": instance.token_type_ids,
-            "positions": instance.positions,
-        }
-        return {**result, "labels": self.reader.targets(instance)} if labels else result
-
-    def logits(
-        self, instances: Sequence[Instance], batch_tokens: int = 2048, bf16: bool = False
-    ) -> list[dict[str, Floats]]:
-        """Calibrated logits of each instance, (words, tags) for each head.
-
-        Instances are sorted by length into batches of at most ``batch_tokens`` subwords, padding counted.
-        """
-        collate = Collator(self.reader)
-        result: list[dict[str, Floats]] = [{} for _ in instances]
-        order = sorted(range(len(instances)), key=lambda index: len(instances[index].input_ids))
+    def compute(self, batch: Mapping[str, Any]) -> dict[str, Floats]:
+        """The arrays of a batch -> logits, (batch, words, tags) for each head."""
         device = self.device
-        autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+        autocast = torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
         self.model.eval()
         with torch.inference_mode(), autocast:
-            for rows in batches(order, [len(instance.input_ids) for instance in instances], batch_tokens):
-                batch = collate([self.features(instances[row]) for row in rows])
-                output = self.model(**{name: tensor.to(device) for name, tensor in batch.items()})["logits"]
-                for head, scores in output.items():
-                    values = (scores.float() / self.temperatures.get(head, 1.0)).cpu().numpy()
-                    for place, row in enumerate(rows):
-                        result[row][head] = values[place, : len(instances[row].words)]
-        return result
+            output = self.model(**{name: tensor.to(device) for name, tensor in tensors(batch).items()})["logits"]
+            return {head: scores.float().cpu().numpy() for head, scores in output.items()}
 
-    def tag(
-        self,
-        documents: Iterable[Document],
-        gold_triggers: bool = False,
-        batch_tokens: int = 2048,
-        bf16: bool = False,
-        chunk: int = 64,
-        report: Counter[str] | None = None,
-    ) -> Iterator[Document]:
-        """Label documents, in order, with the layers this model answers; other layers become ``None``.
-
-        With ``gold_triggers`` the triggers of each document's own events are kept and only their
-        arguments are found. Documents are read in chunks, whose windows are batched together.
-        ``report`` counts what was read: documents, words, those labelled, those of which preprocessing
-        leaves nothing, those cut short for their length, windows, triggers.
-        """
-        pending, counts = iter(documents), Counter[str]() if report is None else report
-        while group := list(islice(pending, chunk)):
-            yield from self._tag(group, gold_triggers, {"batch_tokens": batch_tokens, "bf16": bf16}, counts)
-
-    def _tag(
-        self, group: Sequence[Document], gold_triggers: bool, run: Mapping[str, Any], counts: Counter[str]
-    ) -> Iterator[Document]:
-        reader = self.reader
-        readings = [reader.read(document) for document in group]
-        windows = [reader.text_pass(reading) for reading in readings]
-        flat = [instance for instances in windows for instance in instances]
-        counts["documents"] += len(group)
-        counts["words"] += sum(len(reading.words) + reading.unread for reading in readings)
-        counts["words labelled"] += sum(len(instance.words) for instance in flat)
-        counts["words without a readable form"] += sum(reading.unread for reading in readings)
-        counts["words cut short"] += sum(reading.shortened for reading in readings)
-        counts["windows"] += len(flat)
-        logits = self.logits(flat, **run)
-        entities = self._by_document(ENTITIES, windows, flat, logits)
-        triggers = self._by_document(TRIGGERS, windows, flat, logits)
-        if gold_triggers:
-            triggers = [list(dict.fromkeys(e.trigger for e in d.events or ())) for d in group]
-            for document, found in zip(group, triggers, strict=True):
-                if unknown := {trigger.label for trigger in found} - reader.ontology.events.keys():
-                    raise DataError(f"document {document.id!r}: the model has no event types {sorted(unknown)}")
-        events: list[list[Event]] | None = None
-        if triggers is not None:
-            events = [[] for _ in group]
-            primed: list[tuple[int, Mention, Instance | None]] = []
-            for index, (reading, found) in enumerate(zip(readings, triggers, strict=True)):
-                for trigger in found:
-                    answers = ARGUMENTS in reader.heads
-                    primed.append((index, trigger, reader.argument_pass(reading, trigger) if answers else None))
-            inputs = [instance for _, _, instance in primed if instance is not None]
-            counts["triggers"] += len(primed)
-            arguments = iter(self._mentions(ARGUMENTS, inputs, self.logits(inputs, **run)) if inputs else [])
-            for index, trigger, instance in primed:
-                found = [] if instance is None else next(arguments)
-                named = [] if entities is None else entities[index]
-                events[index].append(Event(trigger, tuple(dict.fromkeys(whole(a, named) for a in found))))
-        for index, document in enumerate(group):
-            yield replace(
-                document,
-                entities=None if entities is None else tuple(entities[index]),
-                events=None if events is None or (gold_triggers and document.events is None) else tuple(events[index]),
-            )
-
-    def _by_document(
-        self,
-        head: str,
-        windows: Sequence[Sequence[Instance]],
-        flat: Sequence[Instance],
-        logits: Sequence[Mapping[str, Floats]],
-    ) -> list[list[Mention]] | None:
-        if head not in self.reader.heads:
-            return None
-        found = iter(self._mentions(head, flat, logits))
-        return [[mention for _ in instances for mention in next(found)] for instances in windows]
-
-    def _mentions(
-        self, head: str, instances: Sequence[Instance], logits: Sequence[Mapping[str, Floats]]
-    ) -> list[list[Mention]]:
-        """What a head finds in each instance, as far as it is sure enough of it."""
-        least = self.thresholds.get(head, 0.0)
-        every = self.reader.mentions(head, instances, logits)
-        return [[mention for mention in found if (mention.score or 0.0) >= least] for found in every]
-
-    def calibrate(self, documents: Iterable[Document], bf16: bool = False) -> None:
+    def calibrate(self, documents: Iterable[Document]) -> None:
         """Fit a temperature (Guo et al. 2017) and a threshold for each head on documents that were not trained on.
 
         The threshold is the score below which leaving mentions out gains more F1 than it loses. The most probable
@@ -236,7 +125,7 @@ class Tagger:
         instances = [instance for reading in readings for instance in self.reader.instances(reading)]
         if not instances:
             return
-        logits = self.logits(instances, bf16=bf16)
+        logits = self.logits(instances)
         targets = [self.reader.targets(instance) for instance in instances]
         for head in self.reader.heads:
             labels = np.concatenate([np.asarray(target[head], dtype=np.int64) for target in targets])
@@ -244,7 +133,7 @@ class Tagger:
             kept = labels != IGNORE
             self.temperatures[head] = round(temperature(scores[kept], labels[kept]), 4)
         reliability = Reliability()
-        for gold, found in zip(documents, self.tag(documents, bf16=bf16), strict=True):
+        for gold, found in zip(documents, self.tag(documents), strict=True):
             reliability.add(gold, found)
         for head, kind in reliability.to_json().items():
             best = max(kind["curve"], key=itemgetter("f1"), default={"threshold": 0.0})
@@ -277,33 +166,19 @@ class Tagger:
             contract.write(staging, record)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Tagger:
-        """Read a model folder. Raises `ModelError` with the reason where its parts do not fit each other."""
+    def load(cls, folder: Path, device: str = "auto", precision: Precision = "float32") -> Tagger:
+        """Read a model folder; ``precision`` ``auto`` is bf16 where there are units for it.
+
+        Raises `ModelError` with the reason where its parts do not fit each other.
+        """
         record = contract.read(folder)
-        try:
-            ontology = Ontology.from_json(**record["ontology"])
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            reader = Reader(tokenizer, ontology, tuple(record["heads"]), **record["reader"])
-            config = AutoConfig.from_pretrained(folder)
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
-        if reader.sizes() != record["heads"]:
-            raise ModelError(f"{folder}: heads {record['heads']}, but its ontology needs {reader.sizes()}")
-        if len(tokenizer) != record["vocabulary"]:
-            raise ModelError(
-                f"{folder}: the tokenizer has {len(tokenizer)} pieces, the model was made with {record['vocabulary']}"
-            )
-        longest = max(reader.length, reader.argument_length)
-        if longest > readable_length(config):
-            raise ModelError(
-                f"{folder}: windows of {longest}, but the encoder reads {readable_length(config)} subwords"
-            )
-        model = Model(blank(config), record["heads"], record["dropout"])
+        reader = contract.reader(folder, record)
+        model = Model(blank(AutoConfig.from_pretrained(folder)), record["heads"], record["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
         thresholds = record.get("thresholds", {})  # which folders of older versions do not have
-        tagger = cls(reader, model.eval(), record["temperatures"], thresholds, record["meta"])
-        model.to(pick_device(device))
-        return tagger
+        model.eval().to(pick_device(device))
+        bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
+        return cls(reader, model, record["temperatures"], thresholds, record["meta"], bf16)

@@ -16,18 +16,20 @@ import torch
 from tqdm import tqdm
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
 
-from khabar.batches import Collator
+from khabar.batches import features
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
+from khabar.encoder import bf16_is_native
 from khabar.features import Instance, Reader
 from khabar.formats import lines
 from khabar.metrics import score
+from khabar.model import Collator
 from khabar.ontology import Ontology
 from khabar.oracle import recovered
 from khabar.record import card, headline, surroundings
 from khabar.tagger import Tagger
 
-__all__ = ["bf16_is_native", "train"]
+__all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ def train(
     tagger = model(ontology=ontology, **task)
     instances = _instances(tagger.reader, documents)
     instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
-    features = [tagger.features(instance, labels=True) for instance in instances]
+    rows = [features(tagger.reader, instance, labels=True) for instance in instances]
     words = sum(len(instance.words) for instance in instances)
     subwords = sum(len(instance.input_ids) for instance in instances)
     log.info(
@@ -108,7 +110,7 @@ def train(
         len(held_out),
     )
 
-    bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
+    tagger.bf16 = bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
     arguments = trainer(
         output_dir=str(output / "checkpoints"),
@@ -134,7 +136,7 @@ def train(
         held_out,
         model=tagger.model,
         args=arguments,
-        train_dataset=features,
+        train_dataset=rows,
         data_collator=Collator(tagger.reader),
         optimizers=(optimiser, None),
         callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
@@ -148,8 +150,8 @@ def train(
     runner.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - began
 
-    tagger.calibrate(held_out, bf16)
-    scores = score(held_out, tagger.tag(held_out, bf16=bf16)).to_json() if held_out else {}
+    tagger.calibrate(held_out)
+    scores = score(held_out, tagger.tag(held_out)).to_json() if held_out else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
@@ -193,20 +195,12 @@ class DocumentTrainer(Trainer):
         Overridden because scores are of documents: arguments are found for predicted triggers, in a second
         pass that a loop over fixed instances does not know.
         """
-        scores = score(self.dev, self.tagger.tag(self.dev, bf16=bool(self.args.bf16))).headline()
+        scores = score(self.dev, self.tagger.tag(self.dev)).headline()
         values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
-
-
-def bf16_is_native() -> bool:
-    """Whether bfloat16 arithmetic has units of its own here; emulated, it is slower than float32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(bool(capabilities.get(unit)) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _last_checkpoint(folder: Path) -> str | None:
