@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from khabar.encoder import CONTRACT, ModelError
+from khabar.encoder import CONTRACT, WEIGHTS, ModelError
 
-__all__ = ["FORMAT", "read", "replaced", "write"]
+__all__ = ["FORMAT", "fingerprint", "read", "replaced", "write"]
 
 FORMAT = 1  # a folder of another format is refused
 
@@ -34,6 +35,18 @@ def read(folder: Path) -> dict[str, Any]:
     if missing := needed - contract.keys():
         raise ModelError(f"{path}: lacks {sorted(missing)}")
     return contract
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over contract, tokenizer and weights, which decide the labels. Raises `ModelError` without one."""
+    digest = hashlib.sha256()
+    for name in (CONTRACT, "tokenizer.json", WEIGHTS):
+        try:
+            with (folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ModelError(f"{folder / name}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
