@@ -185,10 +185,11 @@ def test_parquet_is_written_in_row_groups_and_joined_by_them(tmp_path: Path, mon
     assert list(parquet.read(both)) == [*documents, Document("آخر", "")]
 
 
-def test_parquet_of_others_needs_only_id_and_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "binary", "large_binary", "binary_view"])
+def test_parquet_of_others_needs_only_id_and_text(kind: str, tmp_path: Path) -> None:
     columns: dict[str, Any] = {
         "id": pyarrow.array(["أ"]).dictionary_encode(),
-        "text": pyarrow.array(["خبر"], pyarrow.large_string()),
+        "text": pyarrow.array(["خبر".encode()], pyarrow.binary()).cast(getattr(pyarrow, kind)()),
         "meta": [{"a": 1}],
         "time": [datetime(2016, 1, 2, 3, 4, 5)],
         "price": [Decimal("1.50")],

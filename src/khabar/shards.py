@@ -16,7 +16,7 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ class _Run:
             chunk: list[Document] = []
             errors: list[str] = []
             size = 0
-            for record in _after(first, islice(records, self.shard - 1)):
+            for record in chain((first,), islice(records, self.shard - 1)):
                 share.add(record)
                 if isinstance(record, Refused):
                     errors.append(json.dumps({**asdict(record), "record": read + share.records}, ensure_ascii=False))
@@ -218,11 +218,6 @@ class _Run:
             share.written += len(documents)
             share.counts.update(counts)
             yield from documents
-
-
-def _after(first: Document | Refused, rest: Iterator[Document | Refused]) -> Iterator[Document | Refused]:
-    yield first
-    yield from rest
 
 
 def label_file(

@@ -84,7 +84,8 @@ def rows(path: Path | str) -> Iterator[tuple[int, Any]]:
 def _is_text(kind: Any) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    tests = (*texts, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(test(kind) for test in tests)
 
 
