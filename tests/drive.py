@@ -19,12 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pyarrow import Table
+
 from khabar import shards
 from khabar.document import Document, Mention
 from khabar.formats import parquet
 from khabar.sources import Refused, articles
 
-parquet.pa.Table.from_pylist([{"id": 1}])  # imports what each fork would else import anew
+Table.from_pylist([{"id": "", "text": ""}], parquet.SCHEMA)  # imports what each fork would else import anew
 SETTINGS = {"model": "ظل"}
 RECORDS, SHARD, CHUNK = 14, 4, 2
 
@@ -99,7 +101,7 @@ def _arm(kill: int | None) -> None:
         return wrapped
 
     globals()["step"] = count
-    os.fsync = lambda handle: None  # slow, and no kill needs it
+    os.fsync = lambda fd: None  # slow, and no kill needs it
     for name in ("fsync", "replace", "unlink", "rmdir", "mkdir"):
         setattr(os, name, counted(getattr(os, name)))
 

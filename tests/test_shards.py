@@ -43,8 +43,8 @@ def engine(chunks: Chunks) -> Labelled:
 
 def reading_ahead(chunks: Chunks, ahead: int = 3) -> Labelled:
     """An engine that takes chunks before it gives the first."""
-    pending, taken = iter(chunks), []
-    taken.extend(islice(pending, ahead))
+    pending = iter(chunks)
+    taken = list(islice(pending, ahead))
     while taken:
         yield from engine([taken.pop(0)])
         taken.extend(islice(pending, 1))
@@ -161,7 +161,7 @@ def test_only_what_is_missing_is_labelled_and_it_is_said(tmp_path: Path, caplog:
         yield from islice(engine(chunks), 2)
         raise OSError("the power went")
 
-    folder, seen = tmp_path / "out", []
+    folder, seen = tmp_path / "out", list[str]()
 
     def looking(chunks: Chunks) -> Labelled:
         for chunk in chunks:

@@ -38,7 +38,7 @@ def line(name: str, **fields: Any) -> str:
 
 def pipe(monkeypatch: pytest.MonkeyPatch, content: str | bytes) -> None:
     data = content if isinstance(content, bytes) else content.encode()
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(data), 8)))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(data), 8)))
 
 
 def ids(*sources: Path | str) -> list[str | None]:
