@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import lzma
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import datasets
 import huggingface_hub
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet as pq
 
 from khabar.document import DataError, Document, Event, Mention
-from khabar.formats import conll, huggingface, jsonl, lines, tags, text
+from khabar.formats import conll, huggingface, jsonl, lines, parquet, tags, text
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 TEXT = "التقى رئيس لبنان أمين عام الأمم المتحدة في بيروت"
@@ -39,7 +44,14 @@ def save(path: Path, content: str | bytes) -> Path:
 # --- lines -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "pack"), [("a.txt", bytes), ("a.txt.gz", gzip.compress), ("a.txt.xz", lzma.compress)])
+def zstd(data: bytes) -> bytes:
+    return bytes(pyarrow.compress(data, "zstd", asbytes=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("a.txt", bytes), ("a.txt.gz", gzip.compress), ("a.txt.xz", lzma.compress), ("a.txt.zst", zstd)],
+)
 def test_files_are_unpacked(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     path = save(tmp_path / name, pack("\ufeffخبر\r\n\u2028\n\nآخر".encode()))
     assert list(lines.read(path)) == [(1, "خبر"), (2, "\u2028"), (3, ""), (4, "آخر")]
@@ -54,7 +66,11 @@ def test_files_are_unpacked(tmp_path: Path, name: str, pack: Callable[[bytes], b
             r"a\.txt: line 2: not UTF-8 at byte 4 \(0xe6\).*windows-1256",
         ),
         ("a.gz", b"no gzip", r"a\.gz: cannot be unpacked"),
+        ("a.gz", gzip.compress("خبر".encode() * 9)[:-9], r"a\.gz: cannot be unpacked"),
+        ("a.gz", gzip.compress("خبر".encode() * 9)[:12] + b"\xff" * 30, r"a\.gz: cannot be unpacked"),
         ("a.xz", b"no xz", r"a\.xz: cannot be unpacked"),
+        ("a.zst", b"no zstd", r"a\.zst: cannot be unpacked"),
+        ("a.zst", zstd("خبر".encode() * 9)[:-3], r"a\.zst: cannot be unpacked"),
         ("absent.txt", None, r"absent\.txt: there is no such file"),
         ("", None, "expected a file, this is a folder"),
     ],
@@ -73,6 +89,24 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         lines.write(path, ["جديد", "نص \ud800"])
     assert path.read_text(encoding="utf-8") == "قديم\n"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", ["", *lines.PACKED])
+def test_packed_files_repeat_byte_for_byte_and_may_follow_each_other(suffix: str, tmp_path: Path) -> None:
+    one, two, both = (tmp_path / f"{name}.txt{suffix}" for name in ("one", "two", "both"))
+    lines.write(one, ["خبر", "", "\u2028"])
+    lines.write(two, (part for part in ["خبر", "", "\u2028"]))
+    assert one.read_bytes() == two.read_bytes()
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    assert [line for _, line in lines.read(both)] == ["خبر", "", "\u2028"] * 2
+
+
+@given(st.lists(st.binary(max_size=6).map(lambda data: data.replace(b"\n", b"\r"))), st.integers(0, 5))
+def test_a_line_that_is_too_long_is_passed_over(parts: list[bytes], longest: int) -> None:
+    data = b"".join(part + b"\n" for part in parts)
+    expected = [part.removesuffix(b"\r") for part in parts]
+    found = list(lines.numbered(io.BytesIO(data), longest, first=2))
+    assert found == [(n, line if len(line) <= longest else None) for n, line in enumerate(expected, start=2)]
 
 
 # --- jsonl -----------------------------------------------------------------------------------------------
@@ -103,6 +137,108 @@ def test_jsonl_gives_back_what_it_wrote(tmp_path_factory: pytest.TempPathFactory
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
     jsonl.write(path, documents)
     assert list(jsonl.read(path)) == documents
+
+
+@pytest.mark.parametrize("suffix", lines.PACKED)
+@given(documents=st.lists(random_documents(), unique_by=lambda document: document.id, max_size=4))
+def test_packed_jsonl_gives_back_what_it_wrote(
+    suffix: str, tmp_path_factory: pytest.TempPathFactory, documents: list[Document]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"round.jsonl{suffix}"
+    jsonl.write(path, documents)
+    assert list(jsonl.read(path)) == documents
+
+
+# --- parquet ---------------------------------------------------------------------------------------------
+
+
+@given(documents=st.lists(random_documents(), unique_by=lambda document: document.id, max_size=4))
+def test_parquet_gives_back_what_it_wrote(tmp_path_factory: pytest.TempPathFactory, documents: list[Document]) -> None:
+    path, twice = (tmp_path_factory.getbasetemp() / f"{name}.parquet" for name in ("round", "twice"))
+    parquet.write(path, documents)
+    assert list(parquet.read(path)) == documents
+    parquet.write(twice, documents)
+    assert path.read_bytes() == twice.read_bytes()
+
+
+def test_parquet_keeps_scores_and_tells_nothing_there_from_not_annotated(tmp_path: Path) -> None:
+    scored = Mention(0, 6, "X", 0.12344)
+    documents = [
+        Document("أ", TEXT, (scored,), (Event(scored, (scored,)), Event(Mention(1, 2, "Y")))),
+        Document("ب", TEXT, (), None, {"عدد": 1, "قائمة": [None, 1.5]}),
+        Document("ج", "", None, ()),
+    ]
+    parquet.write(tmp_path / "a.parquet", documents)
+    assert pq.read_schema(tmp_path / "a.parquet") == parquet.SCHEMA
+    assert [d.to_json() for d in parquet.read(tmp_path / "a.parquet")] == [d.to_json() for d in documents]
+
+
+def test_parquet_is_written_in_row_groups_and_joined_by_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROWS", 3)
+    monkeypatch.setattr(parquet, "CHARACTERS", 10)
+    documents = [Document(str(n), "خ" * size) for n, size in enumerate([1, 1, 1, 1, 9, 50, 1])]
+    one, two, both = (tmp_path / f"{name}.parquet" for name in ("one", "two", "both"))
+    parquet.write(one, documents)
+    parquet.write(two, [Document("آخر", "")])
+    parquet.join([one, two], both)
+    assert [pq.ParquetFile(both).metadata.row_group(n).num_rows for n in range(5)] == [3, 2, 1, 1, 1]
+    assert list(parquet.read(both)) == [*documents, Document("آخر", "")]
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "binary", "large_binary", "binary_view"])
+def test_parquet_of_others_needs_only_id_and_text(kind: str, tmp_path: Path) -> None:
+    columns: dict[str, Any] = {
+        "id": pyarrow.array(["أ"]).dictionary_encode(),
+        "text": pyarrow.array(["خبر".encode()], pyarrow.binary()).cast(getattr(pyarrow, kind)()),
+        "meta": [{"a": 1}],
+        "time": [datetime(2016, 1, 2, 3, 4, 5)],
+        "price": [Decimal("1.50")],
+        "share": [float("nan")],
+        "bytes": [b"\xff"],
+        "tags": [["x", None]],
+        "new": [True],
+    }
+    pq.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    meta = {
+        "a": 1,
+        "time": "2016-01-02T03:04:05",
+        "price": "1.50",
+        "share": None,
+        "bytes": "/w==",
+        "tags": ["x", None],
+        "new": True,
+    }
+    assert list(parquet.read(tmp_path / "a.parquet")) == [Document("أ", "خبر", meta=meta)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": ["أ", "أ"], "text": ["", ""]}, r"a\.parquet: row 2: id 'أ' is also in row 1"),
+        ({"id": ["أ"], "text": ["خ"], "meta": ["{"]}, r"a\.parquet: row 1: meta is not JSON"),
+        ({"id": ["أ"], "text": ["خ"], "entities": [["X"]]}, r"row 1: document 'أ': entities and events must be lists"),
+        ({"id": [None], "text": ["خ"]}, "row 1: .*null|of strings"),
+    ],
+)
+def test_parquet_errors_name_file_row_and_id(columns: dict[str, Any], message: str, tmp_path: Path) -> None:
+    pq.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message):
+        list(parquet.read(tmp_path / "a.parquet"))
+    with pytest.raises(DataError, match="there is no such file"):
+        list(parquet.read(tmp_path / "absent.parquet"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [Document("أ", "", meta={"x": object()}), Document("أ", "", meta={"x": float("nan")}), Document("\ud800", "")],
+)
+def test_parquet_refuses_what_it_could_not_read_back(document: Document, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"document .* cannot be written as Parquet"):
+        parquet.write(tmp_path / "a.parquet", [document])
+    assert not list(tmp_path.iterdir())
+
+
+# --- jsonl, read -----------------------------------------------------------------------------------------
 
 
 def test_jsonl_needs_only_id_and_text(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,15 +20,12 @@ from rich.console import Console
 
 from khabar.document import DataError, Document
 from khabar.formats import jsonl
-from khabar.predict import articles, main, predict
+from khabar.predict import REFUSED, main, predict
+from khabar.sources import articles
 from khabar.tagger import Tagger
 from khabar.view import terminal
 
 TEXT = "زار الرئيس الفرنسي إيمانويل ماكرون لبنان واجتمع بميشال عون."
-
-
-def ids(*sources: Path | str) -> list[str]:
-    return [document.id for document in articles(sources)]
 
 
 def put(path: Path, content: str | bytes) -> Path:
@@ -36,75 +36,6 @@ def put(path: Path, content: str | bytes) -> Path:
 
 def line(name: str, **fields: Any) -> str:
     return json.dumps({"id": name, "text": TEXT, **fields}, ensure_ascii=False) + "\n"
-
-
-def pipe(monkeypatch: pytest.MonkeyPatch, content: str | bytes) -> None:
-    data = content if isinstance(content, bytes) else content.encode()
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-
-
-# Sources
-
-
-def test_text_files_folders_and_jsonl_are_read_in_the_order_given(tmp_path: Path) -> None:
-    one = put(tmp_path / "one.txt", TEXT)
-    put(tmp_path / "many" / "b.txt", TEXT)
-    put(tmp_path / "many" / "2016" / "a.txt", TEXT)
-    put(tmp_path / "many" / "more.jsonl", line("م") + "\n" + line("ن"))
-    lines = put(tmp_path / "lines.jsonl", line("ك") + line("ل"))
-    assert ids(lines, tmp_path / "many", str(one)) == ["ك", "ل", "2016/a", "b", "م", "ن", "one"]
-
-
-def test_a_folder_of_jsonl_alone_is_read(tmp_path: Path) -> None:
-    put(tmp_path / "a" / "x.jsonl", line("أ"))
-    put(tmp_path / "b.jsonl", line("ب"))
-    assert ids(tmp_path) == ["أ", "ب"]
-
-
-def test_standard_input_is_text_or_jsonl(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe(monkeypatch, TEXT + "\n")
-    assert [(d.id, d.text) for d in articles(["-"])] == [("stdin", TEXT + "\n")]
-    pipe(monkeypatch, "\n" + line("أ", meta={"n": 1}) + "\n" + line("ب"))
-    assert [(d.id, d.text, d.meta) for d in articles(["-"])] == [("أ", TEXT, {"n": 1}), ("ب", TEXT, {})]
-
-
-BAD: dict[str, tuple[str, str | bytes | None, str]] = {
-    "no such file": ("gone.txt", None, r"gone\.txt: there is no such file"),
-    "no such jsonl": ("gone.jsonl", None, r"gone\.jsonl: there is no such file"),
-    "windows-1256": ("old.txt", "زار".encode("windows-1256"), r"old\.txt: not UTF-8 at byte 0 .*windows-1256"),
-    "bad line": ("x.jsonl", line("أ").encode() + b"\xff\n", r"x\.jsonl: line 2: not UTF-8"),
-    "not JSON": ("x.jsonl", line("أ") + "{", r"x\.jsonl: line 2: not JSON"),
-    "no text": ("x.jsonl", '{"id": "أ"}', r"x\.jsonl: line 1: .*strings id and text"),
-    "id twice": ("x.jsonl", line("أ") * 2, "'أ' is also on line 1"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_input_that_cannot_be_read_is_named(case: str, tmp_path: Path) -> None:
-    name, content, message = BAD[case]
-    if content is not None:
-        put(tmp_path / name, content)
-    with pytest.raises(DataError, match=message):
-        ids(tmp_path / name)
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no"):
-        ids(tmp_path)
-
-
-def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'story' comes twice"):
-        ids(put(tmp_path / "a" / "story.txt", TEXT), put(tmp_path / "b" / "story.txt", TEXT))
-
-
-def test_bad_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe(monkeypatch, line("أ") + "{]")
-    with pytest.raises(DataError, match="standard input: line 2: not JSON"):
-        ids("-")
-    pipe(monkeypatch, b"\xc7\xe1")
-    with pytest.raises(DataError, match="standard input: not UTF-8"):
-        ids("-")
 
 
 # Labelling
@@ -133,11 +64,68 @@ def test_gold_labels_of_the_input_are_replaced(trained: Path, tmp_path: Path) ->
 
 def test_output_appears_whole_or_not_at_all(trained: Path, tmp_path: Path) -> None:
     output = put(tmp_path / "out.jsonl", "before\n")
-    good, bad = put(tmp_path / "a.jsonl", line("أ")), put(tmp_path / "b.jsonl", "{")
+    good, broken = put(tmp_path / "a.jsonl", line("أ")), put(tmp_path / "b.jsonl.gz", "no gzip")
     with pytest.raises(DataError):
-        predict(trained, [good, bad], output, device="cpu")
+        predict(trained, [good, broken], output, device="cpu")
     assert output.read_text() == "before\n"
-    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "a.jsonl", "b.jsonl"}
+    put(broken, gzip.compress(line("ب").encode()))  # the same command again
+    predict(trained, [good, broken], output, device="cpu")
+    assert [d.id for d in jsonl.read(output)] == ["أ", "ب"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "a.jsonl", "b.jsonl.gz"}
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out"])
+def test_articles_that_cannot_be_read_are_recorded_and_the_others_labelled(
+    name: str, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = put(tmp_path / "in.jsonl", line("أ") + "{\n" + line("ب", text="🔴") + line("ج"))
+    report = predict(trained, [source], tmp_path / name, device="cpu", format="parquet")
+    assert [record.id for record in articles([tmp_path / name])] == ["أ", "ج"]
+    errors = tmp_path / name / "part-00000.errors.jsonl" if name == "out" else tmp_path / "out.errors.jsonl"
+    assert [json.loads(error) for error in errors.read_text(encoding="utf-8").splitlines()] == [
+        {
+            "id": None,
+            "source": f"{source}: line 2",
+            "reason": "not JSON: Expecting property name enclosed in double quotes at character 1",
+            "record": 2,
+        },
+        {"id": "ب", "source": f"{source}: line 3", "reason": "no letter or digit", "record": 3},
+    ]
+    assert (report["documents"], report["refused"], report["records"]) == (2, 2, 4)
+    assert f"2 articles were refused: {str(errors).replace('00000', '*')} says why" in caplog.messages
+
+
+def test_what_is_written_is_not_read(trained: Path, tmp_path: Path) -> None:
+    source = put(tmp_path / "in.jsonl", line("أ"))
+    for sources, output in (([source], source), ([tmp_path], tmp_path / "out.jsonl"), ([tmp_path], tmp_path / "out")):
+        with pytest.raises(DataError, match="this output lies in the source"):
+            predict(trained, sources, output)
+    with pytest.raises(DataError, match="page and output are one file"):
+        predict(trained, [source], tmp_path / "out.jsonl", page=tmp_path / "out.jsonl")
+
+
+def test_the_settings_of_a_run_are_in_its_manifest(trained: Path, tmp_path: Path) -> None:
+    source, output = put(tmp_path / "in.jsonl", line("أ")), tmp_path / "out"
+    predict(trained, [source], output, device="cpu", shard=7, longest=500)
+    settings = json.loads((output / "manifest.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    model = settings.pop("model")
+    assert len(model) == 64
+    assert settings == {
+        "manifest": 1,
+        "khabar": version("khabar"),
+        "backend": "torch",
+        "device": "cpu",
+        "batch_tokens": 2048,
+        "longest": 500,
+        "shard": 7,
+        "format": "jsonl",
+    }
+    before = (output / "manifest.jsonl").read_bytes()
+    report = predict(trained, [source], output, device="cpu", shard=7, longest=500)
+    assert report["words labelled"] == 10
+    assert (output / "manifest.jsonl").read_bytes() == before
+    with pytest.raises(DataError, match="batch_tokens was 2048 and is 64"):
+        predict(trained, [source], output, device="cpu", shard=7, longest=500, batch_tokens=64)
 
 
 def test_words_too_long_to_be_read_whole_are_said(
@@ -200,6 +188,34 @@ def test_the_module_runs_wherever_it_is_installed(trained: Path, tmp_path: Path)
     (found,) = jsonl.read(output)
     assert found == next(Tagger.load(trained, "cpu").tag([Document("stdin", TEXT)]))
     assert "1 documents" in run.stderr
+
+
+def test_a_command_that_was_killed_goes_on(trained: Path, tmp_path: Path) -> None:
+    """A SIGKILL once the second shard is there; the same command then ends with the bytes of one never killed."""
+    texts = [" ".join([TEXT, "هاجم الجيش السوري مواقع تنظيم داعش في الرقة."] * (n % 5)) for n in range(160)]
+    bad = {7: "{\n", 90: line("فارغ", text="")}
+    source = put(
+        tmp_path / "in.jsonl", "".join(bad.get(n) or line(f"خبر {n}", text=t or TEXT) for n, t in enumerate(texts))
+    )
+    options = ["--model", str(trained), "--device", "cpu", "--shard", "8"]
+    output, whole = tmp_path / "killed" / "out.jsonl.gz", tmp_path / "whole" / "out.jsonl.gz"
+    command = [sys.executable, "-m", "khabar.predict", str(source), *options, "--output", str(output)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(sys.modules[predict.__module__].__file__ or "").parents[1])}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    second = output.parent / "out.jsonl.gz.parts" / "part-00001.jsonl.gz"
+    while not second.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not output.exists()
+    for place in (output, whole):
+        with pytest.raises(SystemExit) as end:
+            main([str(source), *options, "--output", str(place)])
+        assert end.value.code == REFUSED
+    assert output.read_bytes() == whole.read_bytes()
+    assert [d.id for d in jsonl.read(output)] == [f"خبر {n}" for n in range(160) if n not in bad]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["out.errors.jsonl", "out.jsonl.gz"]
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ __all__ = [
     "FORMAT",
     "WEIGHTS",
     "ModelError",
+    "fingerprint",
     "read",
     "readable_length",
     "reader",
@@ -81,6 +83,18 @@ def readable_length(config: Any) -> int:
     """Subwords an encoder can read: RoBERTa counts positions from behind the padding id."""
     limit = int(getattr(config, "max_position_embeddings", 512))
     return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over contract, tokenizer and weights, which decide the labels. Raises `ModelError` without one."""
+    digest = hashlib.sha256()
+    for name in (CONTRACT, "tokenizer.json", WEIGHTS):
+        try:
+            with (folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ModelError(f"{folder / name}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:

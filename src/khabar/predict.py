@@ -5,26 +5,26 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar import view
+from khabar import contract, shards, view
 from khabar.contract import COMPACT
 from khabar.document import DataError, Document
-from khabar.formats import jsonl, lines, text
+from khabar.formats import lines
+from khabar.sources import STDIN, articles
 from khabar.tagger import Tagger
 
-__all__ = ["articles", "main", "predict"]
+__all__ = ["REFUSED", "main", "predict"]
 
 log = logging.getLogger(__name__)
-STDIN = "-"
+REFUSED = 3  # the exit code where everything is done, but some articles were refused
 
 
 def predict(
@@ -33,89 +33,121 @@ def predict(
     output: Path | str,
     device: str = "auto",
     batch_tokens: int = 2048,
+    shard: int = 1024,
+    longest: int = 1_000_000,
+    format: str = "jsonl",  # noqa: A002 (the key of the configuration)
     show: bool = False,
     page: Path | str | None = None,
 ) -> Counter[str]:
-    """Label articles and write them as JSONL with scores, in input order; metadata is passed through.
+    """Label articles and write them with scores, in input order; metadata is passed through.
+
+    The same call goes on where a killed one stood, and gives the same bytes as if it had not been killed.
 
     Args:
         checkpoint: a model folder that training wrote.
-        sources: text files, folders of them, JSONL files with id and text, or ``-`` for standard input.
-        output: the JSONL file; it appears whole, when everything is labelled.
+        sources: see `khabar.sources.articles`.
+        output: a file whose suffix is one of `khabar.shards.FORMATS`: it appears whole, when everything is labelled.
+            Any other name is a folder of shards, each of which appears when it is labelled.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_tokens: subwords in a batch, padding counted.
+        shard: input records in a shard.
+        longest: characters of an article; longer ones are refused.
+        format: of the shards of a folder, one of `khabar.shards.FORMATS`.
         show: also print each article with its labels.
-        page: also write the labelled articles as an HTML page.
+        page: also write the labelled articles as an HTML page, which takes memory for all of them.
 
-    Returns what was read: documents, words, and how each word was accounted for. Raises `DataError` for
-    input that cannot be read, and its `khabar.encoder.ModelError` for a model that cannot be used.
+    Returns what was read: documents, words, how each word was accounted for, and the articles that were refused, whose
+    error records stand beside the output. Raises `DataError` for sources that cannot be read or are not what they were
+    when the labelling began, and its `khabar.contract.ModelError` for a model that cannot be used.
 
     """
-    if page and Path(page).resolve() == Path(output).resolve():
-        raise DataError(f"{page}: page and output are one file")
+    output = Path(output)
+    _check(sources, output, page)
+    records = articles(sources, longest)
+    kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
     tagger = Tagger.load(Path(checkpoint), device)
-    report: Counter[str] = Counter()
-    console = Console()
-    began = time.perf_counter()
-
-    def labelled() -> Iterator[str]:
-        documents = tagger.tag(articles(sources), batch_tokens=batch_tokens, report=report)
-        for document in tqdm(documents, desc="labelling", unit="article"):
-            if show:
-                console.print(view.terminal(document))
-            yield jsonl.dumps(document)
-
-    lines.write(output, labelled())
+    settings = {
+        "khabar": version("khabar"),
+        "model": contract.fingerprint(Path(checkpoint)),
+        "backend": "torch",
+        "device": tagger.device.type,
+        "batch_tokens": batch_tokens,
+        "longest": longest,
+    }
+    engine = _watched(_engine(tagger, batch_tokens), show)
+    if kind is None:
+        report = shards.label(records, engine, output, settings, shard, format)
+    else:
+        report = shards.label_file(records, engine, output, settings, shard, kind)
     if page:
-        lines.write(page, [view.page(jsonl.read(output))])
-    seconds = time.perf_counter() - began
+        labelled = (document for document in articles([output], longest) if isinstance(document, Document))
+        lines.write(page, [view.page(labelled)])
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
-    log.info("%.0f words/s", report["words"] / seconds)
     if report["words cut short"]:
         log.warning("%d words were too long to be read whole", report["words cut short"])
+    if report["refused"]:
+        errors = output / "part-*.errors.jsonl" if kind is None else shards.errors_beside(output, kind)
+        log.warning("%d articles were refused: %s says why", report["refused"], errors)
     return report
 
 
-def articles(sources: Sequence[Path | str]) -> Iterator[Document]:
-    """The articles of files, folders and standard input, one by one.
-
-    Raises `DataError` where a source is not there, cannot be read, or repeats an id.
-    """
-    seen: set[str] = set()
-    for document in chain.from_iterable(map(_source, sources)):
-        if document.id in seen:
-            raise DataError(f"article id {document.id!r} comes twice: ids tell articles apart in the output")
-        seen.add(document.id)
-        yield document
+def _check(sources: Sequence[Path | str], output: Path, page: Path | str | None) -> None:
+    """Raise `DataError` where what is written would also be read, or written twice."""
+    target = output.resolve()
+    if page and Path(page).resolve() == target:
+        raise DataError(f"{page}: page and output are one file")
+    for source in sources:
+        place = Path(source).resolve()
+        if str(source) != STDIN and (place == target or place in target.parents):
+            raise DataError(f"{output}: this output lies in the source {source}: a second run would read it as input")
 
 
-def _source(source: Path | str) -> Iterator[Document]:
-    path = Path(source)
-    if str(source) == STDIN:
-        return _stdin()
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*.jsonl*") if file.is_file())
-        texts = text.read(path) if any(path.rglob("*.txt")) or not files else iter(())
-        return chain(texts, *(jsonl.read(file) for file in files))
-    return jsonl.read(path) if ".jsonl" in path.suffixes else text.read(path)
+def _engine(tagger: Tagger, batch_tokens: int) -> shards.Engine:
+    def label(chunks: Iterable[Sequence[Document]]) -> Iterator[tuple[Sequence[Document], Counter[str]]]:
+        for chunk in chunks:
+            counts: Counter[str] = Counter()
+            yield list(tagger.tag(chunk, batch_tokens=batch_tokens, report=counts)), counts
+
+    return label
 
 
-def _stdin() -> Iterator[Document]:
-    """Standard input: JSONL where it begins with a brace, else one plain text."""
-    content = lines.decode(sys.stdin.buffer.read(), "standard input")
-    if not content.lstrip().startswith("{"):
-        yield Document("stdin", content)
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield jsonl.loads(line, f"standard input: line {number}")
+def _watched(engine: shards.Engine, show: bool) -> shards.Engine:
+    """The engine with a progress bar; with ``show`` each article is printed as it comes."""
+
+    def label(chunks: Iterable[Sequence[Document]]) -> Iterator[tuple[Sequence[Document], Counter[str]]]:
+        console = Console()
+        words, began = 0, time.perf_counter()
+        with tqdm(desc="labelling", unit="article") as bar:
+            for documents, counts in engine(chunks):
+                for document in documents if show else ():
+                    console.print(view.terminal(document))
+                words += counts["words"]
+                bar.set_postfix_str(f"{words / (time.perf_counter() - began):.0f} words/s", refresh=False)
+                bar.update(len(documents))
+                yield documents, counts
+        log.info("%.0f words/s", words / (time.perf_counter() - began))
+
+    return label
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Label Arabic articles with entities, events and arguments."""
+    """Label Arabic articles with entities, events and arguments.
+
+    The same command goes on where a killed one stood. Exit code: 0 where all is labelled, 3 where it is but for
+    articles that were refused, 1 for an error.
+    """
     parser = argparse.ArgumentParser(prog="python -m khabar.predict", description=main.__doc__)
-    parser.add_argument("sources", nargs="+", help="text files, folders, JSONL with id and text, or - for stdin")
-    parser.add_argument("--output", required=True, type=Path, help="the JSONL file to write")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        help="text files, folders, JSONL (also .gz, .zst, .xz) or Parquet with id and text, or - for standard input",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        help=f"a file to write ({', '.join(f'.{kind}' for kind in shards.FORMATS)}), or a folder of shards",
+    )
     parser.add_argument(
         "--model",
         default=os.environ.get("KHABAR_MODEL", COMPACT),
@@ -124,22 +156,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
+    parser.add_argument("--shard", type=int, default=1024, help="articles in a shard (default: 1024)")
+    parser.add_argument(
+        "--longest",
+        type=int,
+        default=1_000_000,
+        help="characters of an article; longer ones are refused (default: 1e6)",
+    )
+    parser.add_argument("--format", default="jsonl", choices=shards.FORMATS, help="of the shards (default: jsonl)")
     parser.add_argument("--page", type=Path, help="also write the labelled articles as an HTML page here")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        predict(
-            options.model,
-            options.sources,
-            options.output,
-            options.device,
-            options.batch_tokens,
-            options.show,
-            options.page,
-        )
+        report = predict(options.pop("model"), **options)
     except DataError as error:
         raise SystemExit(f"error: {error}") from None
+    if report["refused"]:
+        raise SystemExit(REFUSED)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from khabar.document import DataError, Document
 from khabar.formats import lines
 
-__all__ = ["dumps", "loads", "read", "write"]
+__all__ = ["dumps", "loads", "read", "record", "write"]
 
 
 def read(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Document]:
@@ -42,19 +43,28 @@ def loads(line: str, place: str) -> Document:
 
     Raises `DataError` that names ``place`` for what is not JSON or not a document.
     """
+    found = record(line, place)
     try:
-        record = json.loads(line)
-        if not isinstance(record, dict):
-            raise DataError(f"expected a JSON object, got {type(record).__name__}")
-        document = Document.from_json(record)
+        document = Document.from_json(found)
         document.id.encode()
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place}: not JSON: {error.msg} at character {error.pos}") from None
     except UnicodeEncodeError as error:
         raise DataError(f"{place}: lone surrogate in the id {error.object!r}") from None
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
     return document
+
+
+def record(line: str, place: str) -> dict[str, Any]:
+    """One line of JSON as an object; raises `DataError` that names ``place`` for anything else."""
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON: {error.msg} at character {error.pos}") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of thousands of digits
+        raise DataError(f"{place}: JSON that cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{place}: expected a JSON object, got {type(found).__name__}")
+    return found
 
 
 def dumps(document: Document) -> str:

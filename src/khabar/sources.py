@@ -1,0 +1,190 @@
+"""Where articles come from: files, folders and standard input as one stream, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from khabar.document import DataError, Document
+from khabar.formats import jsonl, lines
+
+__all__ = ["STDIN", "Refused", "articles"]
+
+STDIN = "-"
+INPUT = "standard input"
+JSONL = (".jsonl", *(f".jsonl{suffix}" for suffix in lines.PACKED))
+PARQUET = ".parquet"
+MANIFEST, ERRORS = "manifest.jsonl", ".errors.jsonl"  # which `khabar.shards` writes beside the articles
+REASON = 500  # characters
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An article that cannot be labelled: its id where it could be read, where it stands, and why."""
+
+    id: str | None
+    source: str
+    reason: str
+
+
+def articles(sources: Sequence[Path | str], longest: int = 1_000_000) -> Iterator[Document | Refused]:
+    """The articles of files, folders and standard input, one by one, in the order given.
+
+    A source is a text file, a JSONL file (``.jsonl``, also ``.gz``, ``.zst``, ``.xz``), a ``.parquet`` file, a folder
+    of such files, or ``-`` for standard input, which is JSONL where it begins with a brace and else one text. In a
+    folder texts come first, then the other files, each in order of their paths; the manifest and the error records
+    that labelling leaves there are no articles.
+
+    An article is `Refused`, and the others go on, where it is not UTF-8, not JSON, not a document, longer than
+    ``longest`` characters, or without a letter or digit. Whether an id comes twice is not looked at: that would take
+    memory that grows with the stream. `khabar.formats.jsonl.read` refuses it when the labelled articles are read.
+
+    Raises `DataError` for a source that is not there, is given twice or holds no articles, at once; and for one that
+    cannot be read on, after the articles before that place were given.
+    """
+    if longest < 1:
+        raise DataError(f"longest={longest}: expected a number of characters from 1")
+    _check(sources)
+    return chain.from_iterable(_source(source, longest) for source in sources)
+
+
+def _check(sources: Sequence[Path | str]) -> None:
+    seen: set[Path | str] = set()
+    for source in sources:
+        path = Path(source)
+        place = STDIN if str(source) == STDIN else path.resolve()
+        if place in seen:
+            raise DataError(f"{source}: this source is given twice")
+        seen.add(place)
+        if place != STDIN and not path.exists():
+            raise DataError(f"{source}: there is no such file or folder")
+        if path.is_dir() and place != STDIN and not any(_files(path)):
+            raise DataError(f"{source}: no *.txt, *.jsonl or *.parquet files in this folder")
+    for place in seen:
+        if isinstance(place, Path) and (folder := next((p for p in place.parents if p in seen), None)):
+            raise DataError(f"{place}: this source is given twice: it also lies in {folder}")
+
+
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The texts and the other files of a folder and of the folders in it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    records = [file for file in files if file.name.endswith((*JSONL, PARQUET))]
+    kept = [file for file in records if file.name != MANIFEST and not file.name.endswith(ERRORS)]
+    return [file for file in files if file.suffix == ".txt"], kept
+
+
+def _source(source: Path | str, longest: int) -> Iterator[Document | Refused]:
+    path = Path(source)
+    if str(source) == STDIN:
+        return _stdin(longest)
+    if path.is_dir():
+        texts, files = _files(path)
+        named = ((file, file.relative_to(path).with_suffix("").as_posix()) for file in texts)
+        return chain((_text(file, name, longest) for file, name in named), *(_file(file, longest) for file in files))
+    return _file(path, longest)
+
+
+def _file(path: Path, longest: int) -> Iterator[Document | Refused]:
+    if path.name.endswith(JSONL):
+        return _lines(lines.raw(path, _most(longest)), str(path), longest)
+    if path.suffix == PARQUET:
+        return _rows(path, longest)
+    return iter([_text(path, path.stem, longest)])
+
+
+def _most(longest: int) -> int:
+    """Bytes of a line beyond which no article of this many characters needs it, each written as two escapes."""
+    return 16 * longest + (1 << 20)
+
+
+def _text(path: Path, name: str, longest: int) -> Document | Refused:
+    with lines.opened(path) as file:
+        return _plain(file, name, str(path), longest)
+
+
+def _plain(file: BinaryIO, name: str, place: str, longest: int, before: bytes = b"") -> Document | Refused:
+    """The rest of a file as one article, as it is, but for a byte order mark."""
+    data = before + file.read(4 * longest + 4)  # a character has at most four bytes, the byte order mark three
+    if len(data) > 4 * longest + 3:
+        return Refused(name, place, _too_long(f"more than {longest:,}", longest))
+    try:
+        text = lines.decode(data, place).removeprefix("\ufeff")
+    except DataError as error:
+        return Refused(name, place, _reason(error, place))
+    return _readable({"id": name, "text": text}, place, longest)
+
+
+def _lines(numbered: Iterator[tuple[int, bytes | None]], place: str, longest: int) -> Iterator[Document | Refused]:
+    for number, line in numbered:
+        if line is None or line.strip():  # blank lines are allowed
+            yield _line(line, f"{place}: line {number}", longest)
+
+
+def _line(line: bytes | None, place: str, longest: int) -> Document | Refused:
+    if line is None:
+        return Refused(None, place, f"a line of more than {_most(longest):,} bytes: an article may be {longest:,} long")
+    try:
+        return _readable(jsonl.record(lines.decode(line, place), place), place, longest)
+    except DataError as error:
+        return Refused(None, place, _reason(error, place))
+
+
+def _rows(path: Path, longest: int) -> Iterator[Document | Refused]:
+    from khabar.formats import parquet  # imports pyarrow
+
+    for number, row in parquet.rows(path):
+        place = f"{path}: row {number}"
+        try:
+            yield _readable(parquet.record(row, place), place, longest)
+        except DataError as error:
+            yield Refused(None, place, _reason(error, place))
+
+
+def _stdin(longest: int) -> Iterator[Document | Refused]:
+    """Standard input; what it is shows at the first byte that is not blank."""
+    stream = cast("io.BufferedReader", sys.stdin.buffer)
+    blank, first = b"", 1
+    while (ahead := stream.peek()) and not ahead.removeprefix(lines.BOM).strip():
+        passed = stream.read(len(ahead))
+        first += passed.count(b"\n")
+        if len(blank) <= 4 * longest:  # more white space is too long for a text anyway
+            blank += passed
+    if not ahead.removeprefix(lines.BOM).lstrip().startswith(b"{"):
+        yield _plain(stream, "stdin", INPUT, longest, blank)
+    else:
+        yield from _lines(lines.numbered(stream, _most(longest), first), INPUT, longest)
+
+
+def _readable(record: dict[str, Any], place: str, longest: int) -> Document | Refused:
+    """A record as an article, if it is one that can be labelled and written again."""
+    name: Any = record.get("id")
+    text = record.get("text")
+    try:
+        if isinstance(text, str) and len(text) > longest:
+            raise DataError(_too_long(f"{len(text):,}", longest))
+        document = Document.from_json(record)
+        if record.keys() > {"id", "text"} or not name.isascii():
+            jsonl.dumps(document)  # metadata may be what is no JSON, such as NaN
+        if not any(map(str.isalnum, document.text)):
+            raise DataError("no letter or digit" if text else "empty")
+    except DataError as error:
+        return Refused(_encodable(name), place, _reason(error, place))
+    return document
+
+
+def _too_long(characters: str, longest: int) -> str:
+    return f"{characters} characters: longer than {longest:,} (longest)"
+
+
+def _encodable(name: Any) -> str | None:
+    return name if isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name) else None
+
+
+def _reason(error: DataError, place: str) -> str:
+    reason = str(error).removeprefix(f"{place}: ").encode(errors="backslashreplace").decode()
+    return reason if len(reason) <= REASON else reason[:REASON] + "…"
