@@ -55,10 +55,10 @@ def step() -> None:
     """A moment of the run; `run` may replace it."""
 
 
-def label(output: Path, kind: str, labeller: shards.Engine = engine) -> None:
+def label(output: Path, kind: str, labeller: shards.Label = engine) -> None:
     """Label into one file, or into a folder where the output's name has no suffix."""
     into = shards.label_file if output.suffix else shards.label
-    into(records(), labeller, output, SETTINGS, SHARD, kind)
+    into(records, shards.in_order(labeller), output, SETTINGS, SHARD, kind)
 
 
 def run(work: Callable[[], None], kill: int | None = None, after: float | None = None) -> bool:
@@ -146,7 +146,7 @@ def at_random(folder: Path, name: str, kind: str) -> int:
 
 def memory(source: Path, output: Path) -> int:
     """The most memory, in MB, that labelling a source took."""
-    shards.label_file(articles([source]), engine, output, SETTINGS, format="jsonl.gz")
+    shards.label_file(lambda: articles([source]), shards.in_order(engine), output, SETTINGS, format="jsonl.gz")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

@@ -18,7 +18,7 @@ from khabar import shards
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines, parquet
 from khabar.manifest import MANIFEST, Manifest
-from khabar.shards import label, label_file
+from khabar.shards import in_order, label, label_file
 from khabar.sources import Refused, articles
 
 Chunks = Iterable[Sequence[Document]]
@@ -29,13 +29,15 @@ PACKAGES = Path(shards.__file__).parents[1]
 SETTINGS = {"batch_tokens": 2048}
 
 
-def stream(pattern: str) -> Iterator[Document | Refused]:
+def stream(pattern: str) -> Callable[[], Iterator[Document | Refused]]:
     """A stream as a picture: ``d`` is a document, ``x`` a refused article."""
-    for number, kind in enumerate(pattern):
-        yield Document(f"خبر {number}", "قُتل جنديان") if kind == "d" else Refused(None, f"سطر {number}", "فارغ")
+    return lambda: (
+        Document(f"خبر {number}", "قُتل جنديان") if kind == "d" else Refused(None, f"سطر {number}", "فارغ")
+        for number, kind in enumerate(pattern)
+    )
 
 
-def engine(chunks: Chunks) -> Labelled:
+def labelled(chunks: Chunks) -> Labelled:
     """Labels nothing, and counts words."""
     for chunk in chunks:
         yield [replace(d, entities=()) for d in chunk], Counter(words=2 * len(chunk), documents=len(chunk), windows=1)
@@ -46,8 +48,11 @@ def reading_ahead(chunks: Chunks, ahead: int = 3) -> Labelled:
     pending = iter(chunks)
     taken = list(islice(pending, ahead))
     while taken:
-        yield from engine([taken.pop(0)])
+        yield from labelled([taken.pop(0)])
         taken.extend(islice(pending, 1))
+
+
+engine = in_order(labelled)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -91,7 +96,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
     assert report == totals
 
 
-@pytest.mark.parametrize("labeller", [engine, reading_ahead])
+@pytest.mark.parametrize("labeller", [labelled, reading_ahead])
 @pytest.mark.parametrize(
     "pattern", ["", "d", "x", "xxxx", "dddd", "ddddx", "xxxxd", "xxxxxxxxxxxxd", "dxxxxxxxxxxx", "d" * 13]
 )
@@ -99,8 +104,8 @@ def test_whatever_the_stream_nothing_is_lost_or_repeated(
     pattern: str, labeller: Callable[[Chunks], Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "CHUNK", 3)
-    report = label_file(stream(pattern), labeller, tmp_path / "out.jsonl", SETTINGS, shard=4)
-    expected = [record for record in stream(pattern) if isinstance(record, Document)]
+    report = label_file(stream(pattern), in_order(labeller), tmp_path / "out.jsonl", SETTINGS, shard=4)
+    expected = [record for record in stream(pattern)() if isinstance(record, Document)]
     assert [d.id for d in jsonl.read(tmp_path / "out.jsonl")] == [d.id for d in expected]
     assert (report["documents"], report["refused"]) == (len(expected), pattern.count("x"))
     errors = tmp_path / "out.errors.jsonl"
@@ -117,10 +122,16 @@ def test_chunks_are_cut_at_shards_and_where_they_grow_long(tmp_path: Path, monke
     def looking(chunks: Chunks) -> Labelled:
         for chunk in chunks:
             seen.append([len(document.text) for document in chunk])
-            yield from engine([chunk])
+            yield from labelled([chunk])
 
     sizes = [1, 1, 1, 1, 1, 9, 2, 50, 1]
-    label((Document(str(n), "خ" * size) for n, size in enumerate(sizes)), looking, tmp_path / "out", SETTINGS, shard=5)
+    label(
+        lambda: (Document(str(n), "خ" * size) for n, size in enumerate(sizes)),
+        in_order(looking),
+        tmp_path / "out",
+        SETTINGS,
+        shard=5,
+    )
     assert seen == [[1, 1, 1], [1, 1], [9], [2], [50], [1]]
 
 
@@ -129,7 +140,7 @@ def test_one_file_is_what_its_shards_are_together(kind: str, tmp_path: Path) -> 
     output = tmp_path / f"out.{kind}"
     label_file(stream("dd" * 20), engine, output, SETTINGS, shard=7, format=kind)
     read = parquet.read if kind == "parquet" else jsonl.read
-    assert list(read(output)) == [replace(d, entities=()) for d in stream("dd" * 20) if isinstance(d, Document)]
+    assert list(read(output)) == [replace(d, entities=()) for d in stream("dd" * 20)() if isinstance(d, Document)]
     label(stream("dd" * 20), engine, tmp_path / "folder", SETTINGS, shard=7, format=kind)
     assert [record.id for record in articles([tmp_path / "folder"])] == [record.id for record in articles([output])]
 
@@ -158,7 +169,7 @@ def test_a_torn_manifest_is_as_good_as_its_whole_lines(bytes_left: int, tmp_path
 
 def test_only_what_is_missing_is_labelled_and_it_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def failing(chunks: Chunks) -> Labelled:
-        yield from islice(engine(chunks), 2)
+        yield from islice(labelled(chunks), 2)
         raise OSError("the power went")
 
     folder, seen = tmp_path / "out", list[str]()
@@ -166,10 +177,10 @@ def test_only_what_is_missing_is_labelled_and_it_is_said(tmp_path: Path, caplog:
     def looking(chunks: Chunks) -> Labelled:
         for chunk in chunks:
             seen.extend(document.id for document in chunk)
-            yield from engine([chunk])
+            yield from labelled([chunk])
 
     with pytest.raises(OSError, match="the power went"):
-        label(stream("dxdddd"), failing, folder, SETTINGS, shard=2)
+        label(stream("dxdddd"), in_order(failing), folder, SETTINGS, shard=2)
     assert sorted(content(folder)) == [
         "manifest.jsonl",
         "part-00000.errors.jsonl",
@@ -177,7 +188,7 @@ def test_only_what_is_missing_is_labelled_and_it_is_said(tmp_path: Path, caplog:
         "part-00001.jsonl",
     ]
     caplog.set_level("INFO")
-    report = label(stream("dxdddd"), looking, folder, SETTINGS, shard=2)
+    report = label(stream("dxdddd"), in_order(looking), folder, SETTINGS, shard=2)
     assert seen == ["خبر 4", "خبر 5"]
     assert caplog.messages == [f"{folder}: going on after 4 articles in 2 shards"]
     assert (report["documents"], report["refused"], report["words"]) == (5, 1, 10)
@@ -257,14 +268,14 @@ def test_two_processes_do_not_label_into_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda chunks: reversed(list(engine(chunks))),
-        lambda chunks: islice(engine(chunks), 1),
-        lambda chunks: ((documents[:1], counts) for documents, counts in engine(chunks)),
+        lambda chunks: reversed(list(labelled(chunks))),
+        lambda chunks: islice(labelled(chunks), 1),
+        lambda chunks: ((documents[:1], counts) for documents, counts in labelled(chunks)),
     ],
 )
 def test_an_engine_that_loses_or_moves_articles_is_found_out(wrong: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the engine"):
-        label(stream("d" * 8), wrong, tmp_path / "out", SETTINGS, shard=4)
+        label(stream("d" * 8), in_order(wrong), tmp_path / "out", SETTINGS, shard=4)
 
 
 # Killed

@@ -7,7 +7,8 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def predict(
     """
     output = Path(output)
     _check(sources, output, page)
-    records = articles(sources, longest)
+    articles(sources, longest)  # a source that is not there is found before the model is loaded
+    records = partial(articles, sources, longest)
     kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
     tagger = Tagger.load(Path(checkpoint), device)
     settings = {
@@ -74,7 +76,7 @@ def predict(
         "batch_tokens": batch_tokens,
         "longest": longest,
     }
-    engine = _watched(_engine(tagger, batch_tokens), show)
+    engine = _watched(shards.in_order(partial(tagger.label, batch_tokens=batch_tokens)), show)
     if kind is None:
         report = shards.label(records, engine, output, settings, shard, format)
     else:
@@ -102,32 +104,23 @@ def _check(sources: Sequence[Path | str], output: Path, page: Path | str | None)
             raise DataError(f"{output}: this output lies in the source {source}: a second run would read it as input")
 
 
-def _engine(tagger: Tagger, batch_tokens: int) -> shards.Engine:
-    def label(chunks: Iterable[Sequence[Document]]) -> Iterator[tuple[Sequence[Document], Counter[str]]]:
-        for chunk in chunks:
-            counts: Counter[str] = Counter()
-            yield list(tagger.tag(chunk, batch_tokens=batch_tokens, report=counts)), counts
-
-    return label
-
-
 def _watched(engine: shards.Engine, show: bool) -> shards.Engine:
     """The engine with a progress bar; with ``show`` each article is printed as it comes."""
 
-    def label(chunks: Iterable[Sequence[Document]]) -> Iterator[tuple[Sequence[Document], Counter[str]]]:
+    def watched(plan: shards.Plan) -> Iterator[shards.Chunk]:
         console = Console()
         words, began = 0, time.perf_counter()
         with tqdm(desc="labelling", unit="article") as bar:
-            for documents, counts in engine(chunks):
-                for document in documents if show else ():
+            for chunk in engine(plan):
+                for document in chunk.documents if show else ():
                     console.print(view.terminal(document))
-                words += counts["words"]
+                words += (chunk.counts or Counter())["words"]
                 bar.set_postfix_str(f"{words / (time.perf_counter() - began):.0f} words/s", refresh=False)
-                bar.update(len(documents))
-                yield documents, counts
+                bar.update(len(chunk.documents))
+                yield chunk
         log.info("%.0f words/s", words / (time.perf_counter() - began))
 
-    return label
+    return watched
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,8 +15,9 @@ import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,79 @@ from khabar.formats import jsonl, lines
 from khabar.manifest import Manifest, ShardRecord, errors_of, hash_of
 from khabar.sources import Refused
 
-__all__ = ["FORMATS", "Engine", "errors_beside", "label", "label_file"]
-
-# Maps chunks to labelled chunks with what was counted, one for one and in order. It may read a few chunks ahead.
-Engine = Callable[[Iterable[Sequence[Document]]], Iterator[tuple[Sequence[Document], Counter[str]]]]
+__all__ = [
+    "FORMATS",
+    "Chunk",
+    "End",
+    "Engine",
+    "Label",
+    "Plan",
+    "Records",
+    "chunks",
+    "errors_beside",
+    "in_order",
+    "label",
+    "label_file",
+]
 
 log = logging.getLogger(__name__)
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 CHUNK, CHARACTERS = 64, 1 << 20  # documents and characters of a chunk, at most; a longer article is one alone
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """What was read of the input for a shard: records, a hash over their ids and texts, those refused as JSON."""
+
+    records: int
+    input: str
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Documents that are labelled together, of one shard; its last chunk brings the end of it.
+
+    ``counts`` is what the engine counted. A chunk without documents is one of a shard that has none at all.
+    """
+
+    shard: int
+    documents: Sequence[Document]
+    end: End | None = None
+    counts: Counter[str] | None = None
+
+
+Records = Callable[[], Iterator[Document | Refused]]  # the input, from its beginning
+Plan = Callable[[], Iterator[Chunk]]  # what is still to be labelled; called again, it begins again
+Engine = Callable[[Plan], Iterator[Chunk]]  # gives back the same chunks in the same order, labelled
+Label = Callable[[Iterable[Sequence[Document]]], Iterator[tuple[Sequence[Document], Counter[str]]]]
+
+
+def in_order(label: Label) -> Engine:
+    """The engine of a function that labels documents chunk by chunk and in order. It may read ahead."""
+
+    def engine(plan: Plan) -> Iterator[Chunk]:
+        given: deque[Chunk] = deque()
+
+        def documents() -> Iterator[Sequence[Document]]:
+            for chunk in plan():
+                given.append(chunk)
+                yield chunk.documents
+
+        asked = documents()
+        for found, counts in label(asked):
+            chunk = given.popleft() if given else None
+            if chunk is None or [document.id for document in chunk.documents] != [document.id for document in found]:
+                raise RuntimeError("the engine gave back another chunk than the next one it was given")
+            yield replace(chunk, documents=found, counts=counts)
+        if given or next(asked, None) is not None:
+            raise RuntimeError("the engine did not give back every chunk")
+
+    return engine
+
+
 def label(
-    records: Iterator[Document | Refused],
+    records: Records,
     engine: Engine,
     folder: Path,
     settings: Mapping[str, Any],
@@ -46,7 +108,7 @@ def label(
     """Label a stream into a folder of shards, going on where an earlier run of the same settings stood.
 
     Args:
-        records: the input, from its beginning; what is labelled already is read again and compared.
+        records: gives the input from its beginning; what is labelled already is read again and compared.
         engine: labels chunks.
         folder: where the shards and the manifest go.
         settings: what else decides the bytes of the output; shard and format are added.
@@ -62,166 +124,134 @@ def label(
     manifest = Manifest(folder, {**settings, "shard": shard, "format": format})
     try:
         manifest.check()
+        totals = manifest.totals()
         if manifest.complete:
             log.info("%s: complete: every shard is as it was written, nothing is left to do", folder)
-            return manifest.totals()
-        _pass_over(records, manifest)
-        _Run(manifest, shard, format).label(records, engine)
+            return totals
+        if manifest.shards:
+            log.info("%s: going on after %d articles in %d shards", folder, totals["records"], totals["shards"])
+        plan = partial(chunks, records, shard, tuple(manifest.shards), str(folder))
+        labelled = engine(plan)
+        for first in labelled:
+            _write(manifest, f"part-{len(manifest.shards):05}.{format}", format, _to_end(first, labelled))
         manifest.finish()
         return manifest.totals()
     finally:
         manifest.close()
 
 
-def _pass_over(records: Iterator[Document | Refused], manifest: Manifest) -> None:
-    """Read what the finished shards were made from; raises `DataError` where it is not the same."""
-    for done in manifest.shards:
+def chunks(records: Records, shard: int, finished: Sequence[ShardRecord], folder: str) -> Iterator[Chunk]:
+    """Cut the input behind the finished shards into chunks.
+
+    Raises `DataError` where what the finished ones were made from is not there any more.
+    """
+    stream = records()
+    for done in finished:
         share = _Share()
-        for record in islice(records, done.records):
+        for record in islice(stream, done.records):
             share.add(record)
-        if (share.records, share.digest.hexdigest()) != (done.records, done.input):
+        if share.end() != (done.records, done.input):
             raise DataError(
-                f"{manifest.folder / done.file}: the input is not what this shard was made from: give the same "
+                f"{Path(folder) / done.file}: the input is not what this shard was made from: give the same "
                 "sources in the same order, or remove the folder to begin again"
             )
-    if manifest.shards:
-        totals = manifest.totals()
-        log.info("%s: going on after %d articles in %d shards", manifest.folder, totals["records"], totals["shards"])
+    number, read = len(finished), sum(done.records for done in finished)
+    while (first := next(stream, None)) is not None:
+        share = _Share()
+        waiting: list[Document] = []
+        refused: list[str] = []
+        size = 0
+        for record in _after(first, islice(stream, shard - 1)):
+            share.add(record)
+            if isinstance(record, Refused):
+                error = {**asdict(record), "record": read + share.records}
+                refused.append(json.dumps(error, ensure_ascii=False))
+                continue
+            if waiting and (len(waiting) == CHUNK or size + len(record.text) > CHARACTERS):
+                yield Chunk(number, waiting)
+                waiting, size = [], 0
+            waiting.append(record)
+            size += len(record.text)
+        yield Chunk(number, waiting, End(*share.end(), tuple(refused)))
+        read += share.records
+        number += 1
 
 
-@dataclass
 class _Share:
-    """What was read of the input for one shard; ``given`` documents went to the engine, ``written`` came back."""
+    """Counts and hashes what is read for a shard."""
 
-    number: int = 0
-    records: int = 0
-    given: int = 0
-    written: int = 0
-    refused: int = 0
-    closed: bool = False
-    digest: Any = field(default_factory=hashlib.sha256)
-    counts: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.records, self._digest = 0, hashlib.sha256()
 
     def add(self, record: Document | Refused) -> None:
         self.records += 1
         kind, content = ("", record.text) if isinstance(record, Document) else ("refused", record.reason)
         # As JSON it cannot be that two records differ and their hashed form does not.
-        self.digest.update(json.dumps([kind, record.id, content], ensure_ascii=False).encode())
+        self._digest.update(json.dumps([kind, record.id, content], ensure_ascii=False).encode())
 
-    @property
-    def finished(self) -> bool:
-        return self.closed and self.written == self.given
+    def end(self) -> tuple[int, str]:
+        return self.records, self._digest.hexdigest()
 
 
-class _Run:
-    """What stands between the input, which the engine reads ahead of what it gives, and the shards."""
+def _to_end(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The chunks of a shard, and no further: it is written before the next one is waited for."""
+    chunk: Chunk | None = first
+    while chunk is not None and chunk.shard == first.shard:
+        yield chunk
+        if chunk.end:
+            return
+        chunk = next(rest, None)
+    raise RuntimeError("the engine did not give back every chunk")
 
-    def __init__(self, manifest: Manifest, shard: int, kind: str) -> None:
-        self.manifest, self.shard, self.kind = manifest, shard, kind
-        self.shares: deque[_Share] = deque()  # read, but not written; the first is the one being written
-        self.given: deque[tuple[str, ...]] = deque()  # the ids of the chunks that the engine has
-        self.ended = False
-        self.held: tuple[Sequence[Document], Counter[str]] | None = None
 
-    def label(self, records: Iterator[Document | Refused], engine: Engine) -> None:
-        labelled = iter(engine(self._chunks(records)))
-        while True:
-            if not self.shares:
-                self._advance(labelled)  # which makes the engine read on
-            if not self.shares:
-                break
-            self._write(self.shares[0], labelled)
-            self.shares.popleft()
-        if self.given or not self.ended:
-            raise RuntimeError("the engine did not give back every chunk")
+def _write(manifest: Manifest, name: str, kind: str, parts: Iterator[Chunk]) -> None:
+    """Write the chunks of a shard as they come, then say in the manifest that it is there."""
+    path = manifest.folder / name
+    counts: Counter[str] = Counter()
+    end = End(0, "", ())
+    written = 0
 
-    def _chunks(self, records: Iterator[Document | Refused]) -> Iterator[Sequence[Document]]:
-        """Cut the input into chunks; a share is closed before its last chunk goes out."""
-        number, read = len(self.manifest.shards), self.manifest.totals()["records"]
-        while first := next(records, None):
-            share = _Share(number)
-            self.shares.append(share)
-            chunk: list[Document] = []
-            errors: list[str] = []
-            size = 0
-            for record in chain((first,), islice(records, self.shard - 1)):
-                share.add(record)
-                if isinstance(record, Refused):
-                    errors.append(json.dumps({**asdict(record), "record": read + share.records}, ensure_ascii=False))
-                    continue
-                if chunk and (len(chunk) == CHUNK or size + len(record.text) > CHARACTERS):
-                    yield self._give(share, chunk)
-                    chunk, size = [], 0
-                chunk.append(record)
-                size += len(record.text)
-            if errors:
-                # Nothing speaks of it until the shard is written, and then it is there.
-                share.refused = len(errors)
-                lines.write(self.manifest.folder / errors_of(self._name(number)), errors)
-            read += share.records
-            number += 1
-            last = self._give(share, chunk) if chunk else None
-            share.closed = True
-            if last:
-                yield last
-        self.ended = True
+    def documents() -> Iterator[Document]:
+        nonlocal end, written
+        for part in parts:
+            yield from part.documents
+            written += len(part.documents)
+            counts.update(part.counts or {})
+            end = part.end or end
 
-    def _name(self, number: int) -> str:
-        return f"part-{number:05}.{self.kind}"
+    if kind == "parquet":
+        from khabar.formats import parquet  # imports pyarrow
 
-    def _give(self, share: _Share, chunk: Sequence[Document]) -> Sequence[Document]:
-        share.given += len(chunk)
-        self.given.append(tuple(document.id for document in chunk))
-        return chunk
-
-    def _advance(self, labelled: Iterator[tuple[Sequence[Document], Counter[str]]]) -> None:
-        if self.held is None and (chunk := next(labelled, None)) is not None:
-            if not self.given or self.given.popleft() != tuple(document.id for document in chunk[0]):
-                raise RuntimeError("the engine gave back another chunk than the next one it was given")
-            self.held = chunk
-
-    def _write(self, share: _Share, labelled: Iterator[tuple[Sequence[Document], Counter[str]]]) -> None:
-        path = self.manifest.folder / self._name(share.number)
-        documents = self._documents(share, labelled)
-        if self.kind == "parquet":
-            from khabar.formats import parquet  # imports pyarrow
-
-            parquet.write(path, documents)
-        else:
-            lines.write(path, map(jsonl.dumps, documents))
-        errors = self.manifest.folder / errors_of(path.name)
-        self.manifest.add(
-            ShardRecord(
-                file=path.name,
-                records=share.records,
-                documents=share.written,
-                refused=share.refused,
-                words=share.counts["words"],
-                sha256=hash_of(path),
-                errors=hash_of(errors) if share.refused else None,
-                input=share.digest.hexdigest(),
-                counts={name: count for name, count in share.counts.items() if name not in ("documents", "words")},
-            )
+        parquet.write(path, documents())
+    else:
+        lines.write(path, map(jsonl.dumps, documents()))
+    if written != end.records - len(end.refused):
+        raise RuntimeError(f"the engine gave back {written} documents of {end.records - len(end.refused)}")
+    errors = manifest.folder / errors_of(name)
+    if end.refused:
+        lines.write(errors, end.refused)
+    manifest.add(
+        ShardRecord(
+            file=name,
+            records=end.records,
+            documents=written,
+            refused=len(end.refused),
+            words=counts["words"],
+            sha256=hash_of(path),
+            errors=hash_of(errors) if end.refused else None,
+            input=end.input,
+            counts={name: count for name, count in counts.items() if name not in ("documents", "words")},
         )
+    )
 
-    def _documents(
-        self, share: _Share, labelled: Iterator[tuple[Sequence[Document], Counter[str]]]
-    ) -> Iterator[Document]:
-        """The labelled documents of a share; a chunk of the next one, which the engine gives first, is held."""
-        while not share.finished:
-            self._advance(labelled)
-            if share.finished:  # it was nothing but refused articles, which the engine had to read past
-                break
-            if self.held is None:
-                raise RuntimeError("the engine did not give back every chunk")
-            (documents, counts), self.held = self.held, None
-            share.written += len(documents)
-            share.counts.update(counts)
-            yield from documents
+
+def _after(first: Document | Refused, rest: Iterator[Document | Refused]) -> Iterator[Document | Refused]:
+    yield first
+    yield from rest
 
 
 def label_file(
-    records: Iterator[Document | Refused],
+    records: Records,
     engine: Engine,
     output: Path,
     settings: Mapping[str, Any],

@@ -1,0 +1,150 @@
+"""Whether time for each word and memory grow with the input: from 1,000 to 50,000 articles, and in one long article.
+
+Each size is labelled by a process of its own, through `khabar.predict.predict` with shards and manifest, sizes in turns.
+The model is a small one with random weights, so that what is measured is the engine (reading, cutting, batching, decoding,
+writing) rather than the arithmetic of an encoder, which is the same for every window: growth would show sooner here.
+Articles are the beginnings of real ones, used again under new ids; the long article is real articles end to end.
+
+    python benchmarks/predict_growth.py ARTICLES.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+from khabar.contract import COMPACT
+from khabar.document import Document
+from khabar.formats import jsonl
+from khabar.predict import predict
+from khabar.tagger import Tagger
+
+SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+COUNTS = (1_000, 5_000, 50_000)  # articles
+LENGTHS = (100, 1_000, 10_000, 100_000)  # words of one article
+RARE = 2.5  # how much likelier than the other tags O is made: about as many triggers as in news
+
+
+def small(folder: Path) -> Path:
+    """A model folder with the shipped labeller's ontology and windows, whose encoder is small and knows nothing."""
+    tokenizer = AutoTokenizer.from_pretrained(COMPACT)
+    torch.manual_seed(1)
+    BertModel(BertConfig(vocab_size=len(tokenizer), **SMALL), add_pooling_layer=False).save_pretrained(
+        folder / "encoder"
+    )
+    tokenizer.save_pretrained(folder / "encoder")
+    shipped = Tagger.load(COMPACT, "cpu").reader
+    tagger = Tagger.create(str(folder / "encoder"), shipped.ontology, shipped.heads)
+    with torch.no_grad():
+        for head in tagger.model.heads.values():
+            weight: Any = head.weight
+            weight.mul_(20.0)  # so that tags differ from word to word
+            bias: Any = head.bias
+            bias[0] = RARE
+    tagger.save(folder / "model")
+    return folder / "model"
+
+
+def measure(model: Path, source: Path) -> None:
+    """In a process of its own: label a file and print what it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        predict(model, [source], Path(folder) / "warm", device="cpu")
+        began = time.perf_counter()
+        totals = predict(model, [source], Path(folder) / "out", device="cpu")
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "words": totals["words"], "triggers": totals["triggers"], "MB": peak}))
+
+
+def run(model: Path, source: Path) -> dict[str, float]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, __file__, str(source), "--model", str(model)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    return dict(json.loads(found.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("articles", type=Path, help="JSONL with id and text")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--words", type=int, default=40, help="words of each of many articles")
+    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.model:
+        measure(options.model, options.articles)
+        return
+    texts = [document.text.split() for document in jsonl.read(options.articles)]
+    console = Console(width=120)
+    console.print(f"{platform.machine()}, {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = small(folder)
+        many, long = {}, {}
+        for count in COUNTS:
+            again = islice(cycle(texts), count)
+            many[count] = folder / f"{count}-articles.jsonl"
+            jsonl.write(many[count], (Document(str(n), " ".join(t[: options.words])) for n, t in enumerate(again)))
+        for length in LENGTHS:
+            every = (" ".join(text) + "\n" for text in cycle(texts))
+            text, words = "", 0
+            while words < length:
+                text += (part := next(every))
+                words += len(part.split())
+            # many copies of a short article take long enough to be measured; the cut keeps whole words
+            copies = max(1, 20_000 // length)
+            long[length] = folder / f"{length}-words.jsonl"
+            one = " ".join(text.split(" ")[:length])
+            jsonl.write(long[length], (Document(str(n), one) for n in range(copies)))
+        for title, sources in (("articles", many), ("words of one article", long)):
+            console.print(grown(title, sources, model, options.turns))
+
+
+def grown(title: str, sources: dict[int, Path], model: Path, turns: int) -> Table:
+    """Medians over turns."""
+    found: dict[int, list[dict[str, float]]] = {size: [] for size in sources}
+    for _ in range(turns):
+        for size, source in sources.items():
+            found[size].append(run(model, source))
+
+    def median(rows: Sequence[dict[str, float]], of: str) -> float:
+        return statistics.median(row[of] for row in rows)
+
+    def each(rows: Sequence[dict[str, float]]) -> float:
+        return statistics.median(1e6 * row["seconds"] / row["words"] for row in rows)
+
+    result = Table(title=title)
+    for header in (title, "words", "triggers", "µs a word", "to the first", "peak MB"):
+        result.add_column(header, justify="right")
+    first = each(next(iter(found.values())))
+    for size, rows in found.items():
+        result.add_row(
+            f"{size:,}",
+            f"{median(rows, 'words'):,.0f}",
+            f"{median(rows, 'triggers'):,.0f}",
+            f"{each(rows):.0f}",
+            f"{each(rows) / first:.2f}",
+            f"{median(rows, 'MB'):.0f}",
+        )
+    return result
+
+
+if __name__ == "__main__":
+    main()
