@@ -328,11 +328,10 @@ def articles(draw: st.DrawFn) -> Document:
     inside = st.tuples(ends, ends).filter(lambda x: x[0] < x[1])
     choices = [st.sampled_from(extents)] if extents else []
     mention = st.builds(lambda x, y: Mention(x[0], x[1], y), st.one_of(inside, *choices), LABELS)
-    entities = tuple(Mention(*x, draw(LABELS)) for x in extents if draw(st.booleans()))
-    events = (
-        draw(st.lists(st.builds(Event, mention, st.lists(mention, max_size=3).map(tuple)), max_size=3)) if text else []
-    )
-    if events and draw(st.booleans()):
+    entities = tuple(Mention(a, b, draw(LABELS)) for a, b in extents if draw(st.booleans()))
+    event = st.builds(Event, mention, st.lists(mention, max_size=3).map(tuple))
+    events: list[Event] = draw(st.lists(event, max_size=3)) if text else []
+    if draw(st.booleans()) and events:
         events.append(Event(events[0].trigger, events[-1].arguments))
     layers = draw(st.sampled_from([(1, 1), (1, 0), (0, 1), (0, 0)]))
     name = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6))
@@ -555,6 +554,16 @@ def test_names_that_stand_for_something_else_are_refused(tmp_path: Path) -> None
         with pytest.raises(DataError, match=f"document 'س': entity type '{label}'"):
             module.write(tmp_path / "x", [Document("س", "نص", (Mention(0, 2, label),))])
         assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["label_studio", "doccano", "cas", "spacy", "huggingface"])
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), "\ud800"])
+def test_metadata_that_is_not_json_is_named(name: str, value: Any, tmp_path: Path) -> None:
+    if name in NEEDED:
+        needs(NEEDED[name])
+    with pytest.raises(DataError, match="document 'س' cannot be written as JSON"):
+        FORMATS[name].write(tmp_path / "x", [Document("س", "نص", meta={"x": value})])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("module", [brat, cas])

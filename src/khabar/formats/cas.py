@@ -16,7 +16,7 @@ from typing import Any
 
 from khabar.document import DataError, Document
 from khabar.formats import folders
-from khabar.formats.spans import ARGUMENT, LAYERS, Link, Span, gather, layers_of, lose, spread
+from khabar.formats.spans import ARGUMENT, LAYERS, Link, Span, dumps, gather, layers_of, lose, spread
 
 __all__ = ["read", "write"]
 
@@ -97,7 +97,7 @@ def _cas(cassis: Any, types: Any, document: Document) -> Any:
 
     whole = (0, len(document.text))
     add(_METADATA, *whole, language="ar", documentTitle=document.id, documentId=document.id)
-    meta = json.dumps(dict(document.meta), ensure_ascii=False)
+    meta = dumps(document, dict(document.meta))
     add(_OURS, *whole, layers=" ".join(layers_of(document)), meta=meta)
     spans, links = spread(document)
     arguments: dict[tuple[int, int], Any] = {}
@@ -157,7 +157,7 @@ def _document(name: str, cas: Any, place: str, layers: Collection[str] | None, r
     if cas.sofa_string is None:
         raise DataError(f"{place}: there is no text in it")
     types = {t.name for t in cas.typesystem.get_types(built_in=True)}
-    for annotation in cas.select_all():
+    for annotation in cas.select_all_annotations():
         if annotation.type.name not in _KNOWN:
             report[f"{annotation.type.name.rpartition('.')[2]} left out"] += 1
 

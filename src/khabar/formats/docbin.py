@@ -16,7 +16,7 @@ from typing import Any
 
 from khabar.document import DataError, Document, Event, Mention
 from khabar.formats import folders
-from khabar.formats.spans import LAYERS, disjoint, layers_of
+from khabar.formats.spans import LAYERS, disjoint, dumps, layers_of
 
 __all__ = ["read", "write"]
 
@@ -65,7 +65,7 @@ def _doc(spacy: Any, vocabulary: Any, document: Document) -> Any:
         "triggers": [event.trigger.score for event in events],
         "arguments": [argument.score for _, argument in arguments],
     }
-    doc.user_data[_KEY] = json.dumps(record, ensure_ascii=False)
+    doc.user_data[_KEY] = dumps(document, record)
     return doc
 
 

@@ -9,7 +9,6 @@ again. The project must allow overlapping spans.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from khabar.document import DataError, Document
 from khabar.formats import lines
-from khabar.formats.spans import ARGUMENT, Kind, Link, Span, gather, layers_of, lose, records, spread
+from khabar.formats.spans import ARGUMENT, Kind, Link, Span, dumps, gather, layers_of, lose, records, spread
 
 __all__ = ["read", "write"]
 
@@ -31,7 +30,7 @@ def write(path: Path | str, documents: Iterable[Document], *, report: Counter[st
     Raises `DataError` for entity types that would be read as something else (``Argument``, ``Trigger:…``).
     """
     report = Counter() if report is None else report
-    lines.write(path, (json.dumps(_record(d, report), ensure_ascii=False) for d in documents))
+    lines.write(path, (dumps(d, _record(d, report)) for d in documents))
 
 
 def _record(document: Document, report: Counter[str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ UTF-16 units.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 from khabar.document import DataError, Document
 from khabar.formats import lines
-from khabar.formats.spans import ARGUMENT, LAYERS, Kind, Link, Span, gather, layers_of, records, spread
+from khabar.formats.spans import ARGUMENT, LAYERS, Kind, Link, Span, dumps, gather, layers_of, records, spread
 from khabar.formats.utf16 import Units
 from khabar.ontology import Ontology
 from khabar.select import certainty
@@ -73,7 +72,7 @@ def write(
         raise DataError(f"expected part as auto, predictions or annotations, got {part!r}")
     if ontology is not None:
         lines.write(Path(path).with_suffix(".xml"), [configuration(ontology).rstrip("\n")])
-    lines.write(path, _listed(json.dumps(_task(d, part, utf16), ensure_ascii=False) for d in documents))
+    lines.write(path, _listed(dumps(d, _task(d, part, utf16)) for d in documents))
 
 
 def _listed(tasks: Iterable[str]) -> Iterator[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "Span",
     "as_layer",
     "disjoint",
+    "dumps",
     "gather",
     "layers_of",
     "lose",
@@ -207,6 +208,16 @@ def of_layer(document: Document, layer: str) -> Document:
         return document
     events = None if document.entities is None else tuple(Event(trigger) for trigger in document.entities)
     return replace(document, entities=None, events=events)
+
+
+def dumps(document: Document, record: Any) -> str:
+    """A record of a document as JSON; raises `DataError` that names it where its metadata is not JSON."""
+    try:
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        line.encode()
+    except (TypeError, ValueError) as error:  # UnicodeEncodeError is a ValueError
+        raise DataError(f"document {document.id!r} cannot be written as JSON: {error}") from None
+    return line
 
 
 def records(content: str, place: str) -> Any:
