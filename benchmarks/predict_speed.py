@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from khabar.load import load
 from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForTokenClassification, AutoTokenizer, BertConfig, BertModel, pipeline
@@ -46,7 +47,6 @@ from khabar.encoder import bf16_is_native
 from khabar.features import CLITICS, ENTITIES
 from khabar.formats import jsonl
 from khabar.labeller import CHUNK, Labeller
-from khabar.load import load
 from khabar.tagger import Tagger
 from khabar.windows import windows
 

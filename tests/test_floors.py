@@ -23,9 +23,16 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "edges": (1, 2),
     **dict.fromkeys(("formats", "checks", "scoring"), (2, 0)),
     "formats.lines": (2, 0),
+    "select": (1, 0),
+    "formats.folders": (2, 0),
+    "formats.utf16": (2, 0),
     "formats.tags": (2, 1),
     **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "parquet", "text", "trec")},
     **{f"formats.{name}": (2, 3) for name in ("quotes", "standoff")},
+    "formats.spans": (2, 1),
+    **{f"formats.{name}": (2, 2) for name in ("conll", "huggingface", "jsonl", "text", "trec")},
+    **{f"formats.{name}": (2, 2) for name in ("brat", "cas", "docbin", "doccano", "label_studio", "oneie")},
+    **{f"formats.{name}": (2, 3) for name in ("quotes", "rows", "standoff")},
     "scoring.alignment": (2, 1),
     "metrics": (2, 2),
     "scoring.boundaries": (2, 2),
@@ -65,7 +72,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "html": (5, 1),
     "report": (5, 2),
     **dict.fromkeys(("prepare", "train", "average", "evaluate", "predict"), (5, 3)),
-    **dict.fromkeys(("survey", "check", "compare", "aggregate"), (5, 3)),
+    **dict.fromkeys(("survey", "check", "compare", "aggregate", "convert"), (5, 3)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from khabar.aggregate import aggregate
 from khabar.compare import compare
+from khabar.convert import convert
 from khabar.corpus import Corpus
 from khabar.document import Document
 from khabar.features import HEADS, Reader
@@ -137,6 +138,8 @@ ERRORS: dict[str, tuple[str, list[str], str]] = {
     "no such evaluation": ("compare", ["systems=[gone,away]"], "gone: no counts.jsonl here or below"),
     "nothing to average": ("aggregate", [], "say what to average"),
     "no such report": ("aggregate", ["reports=[gone]"], "gone: no report.json here or below"),
+    "nothing to convert": ("convert", ["to=brat"], "say from, output, source; the formats are jsonl, conll, brat"),
+    "no such format": ("convert", ["from=xml", "to=brat", "source=a", "output=b"], "there is no format 'xml'"),
     "no such model": (
         "predict",
         ["checkpoint=gone", "sources=[x.txt]", "output=o.jsonl"],
@@ -153,7 +156,7 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
         script(name, *overrides)
 
 
-@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict", "compare", "aggregate"])
+@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict", "compare", "aggregate", "convert"])
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
     with pytest.raises(SystemExit) as end:
@@ -197,6 +200,20 @@ def test_the_keys_of_a_prediction_are_parameters_of_predict() -> None:
     config = composed("predict", "checkpoint=m", "sources=[a.txt]", "output=o.jsonl")
     accepts(predict, **instantiate(config, _convert_="all"))
     assert set(config) == set(inspect.signature(predict).parameters)
+
+
+def test_the_keys_of_a_conversion_are_parameters_of_convert(
+    script: Script, documents: tuple[Document, ...], tmp_path: Path
+) -> None:
+    config = composed("convert", "from=a", "to=b", "source=c", "output=d", "+ontology=ahdath")
+    renamed = {"source_format": config.pop("from"), "target_format": config.pop("to")}
+    assert {*config, *renamed} == set(inspect.signature(convert).parameters)
+    jsonl.write(tmp_path / "in.jsonl", documents)
+    script(
+        "convert", "from=jsonl", "to=label_studio", "source=in.jsonl", "output=tasks.json", "+writing.part=annotations"
+    )
+    script("convert", "from=label_studio", "to=jsonl", "source=tasks.json", "output=out.jsonl")
+    assert list(jsonl.read(tmp_path / "out.jsonl")) == list(documents)
 
 
 @pytest.mark.parametrize("verb", [compare, aggregate])

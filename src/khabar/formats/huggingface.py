@@ -10,7 +10,7 @@ from typing import Any
 from khabar.document import DataError, Document
 from khabar.formats.tags import Scheme, Sentence, documents, split_tag
 
-__all__ = ["read"]
+__all__ = ["load", "read"]
 
 _BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}
 _TIMEOUT = 5.0  # seconds for the hub to answer; the library itself would try for half a minute
@@ -42,7 +42,7 @@ def read(
     Raises `DataError` for a set, split or column that is not there, for a hub that does not answer within
     five seconds (with what to do then), and for a row, by its number from 0, whose tokens or tags are none.
     """
-    dataset = _load(path, configuration, split)
+    dataset = load(path, configuration, split)
     place = f"{path} {split}"
     for column in (tokens, tags):
         if column not in dataset.column_names:
@@ -86,8 +86,8 @@ def _strings(values: Any) -> bool:
     return isinstance(values, Iterable) and all(isinstance(value, str) for value in values)
 
 
-def _load(path: Path | str, configuration: str | None, split: str) -> Any:
-    """Return the split as a ``datasets.Dataset``."""
+def load(path: Path | str, configuration: str | None, split: str) -> Any:
+    """The split as a ``datasets.Dataset``; raises `DataError` as `read` does."""
     import datasets  # here, because it takes a second and only this format needs it
 
     local = Path(path)
