@@ -1,7 +1,7 @@
 """Whether time for each word and memory grow with the input: from 1,000 to 50,000 articles, and in one long article.
 
-Each size is labelled by a process of its own, through `khabar.predict.predict` with shards and manifest, sizes in turns.
-The model is a small one with random weights, so that what is measured is the engine (reading, cutting, batching, decoding,
+Each size is labelled by a process of its own, with shards and manifest as `predict` does, sizes in turns.
+The model is a small one with random weights, so that what is measured is the engine (reading, batching, decoding,
 writing) rather than the arithmetic of an encoder, which is the same for every window: growth would show sooner here.
 Articles are the beginnings of real ones, used again under new ids; the long article is real articles end to end.
 
