@@ -19,7 +19,7 @@ from khabar import view
 from khabar.contract import COMPACT
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines, text
-from khabar.tagger import Tagger
+from khabar.load import BACKENDS, load
 
 __all__ = ["articles", "main", "predict"]
 
@@ -35,6 +35,7 @@ def predict(
     batch_tokens: int = 2048,
     show: bool = False,
     page: Path | str | None = None,
+    backend: str = "auto",
 ) -> Counter[str]:
     """Label articles and write them as JSONL with scores, in input order; metadata is passed through.
 
@@ -46,14 +47,15 @@ def predict(
         batch_tokens: subwords in a batch, padding counted.
         show: also print each article with its labels.
         page: also write the labelled articles as an HTML page.
+        backend: ``torch``, ``onnx``, or ``auto``: the one whose weights the folder holds.
 
     Returns what was read: documents, words, and how each word was accounted for. Raises `DataError` for
-    input that cannot be read, and its `khabar.encoder.ModelError` for a model that cannot be used.
+    input that cannot be read, and its `khabar.contract.ModelError` for a model that cannot be used.
 
     """
     if page and Path(page).resolve() == Path(output).resolve():
         raise DataError(f"{page}: page and output are one file")
-    tagger = Tagger.load(Path(checkpoint), device)
+    tagger = load(checkpoint, device, backend)
     report: Counter[str] = Counter()
     console = Console()
     began = time.perf_counter()
@@ -123,6 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "that ships with khabar)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--backend", default="auto", choices=["auto", *BACKENDS], help="default: the one whose weights the folder holds"
+    )
     parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
     parser.add_argument("--page", type=Path, help="also write the labelled articles as an HTML page here")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
@@ -137,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.batch_tokens,
             options.show,
             options.page,
+            options.backend,
         )
     except DataError as error:
         raise SystemExit(f"error: {error}") from None
