@@ -135,8 +135,8 @@ def _onnx(tagger: Tagger, source: Path, folder: Path, texts: Sequence[Document])
         order = sorted(range(len(instances)), key=lengths.__getitem__)
         rows = batches(order, lengths, _CALIBRATION_TOKENS)
         read = (arrays(tagger.reader, [features(tagger.reader, instances[row]) for row in part]) for part in rows)
-        ranges = calibrated(graph, folder / "calibration.onnx", read)
-        onnx.save(quantized(onnx.load(graph), ranges), graph)
+        channels = calibrated(graph, folder / "calibration.onnx", read)
+        onnx.save(quantized(onnx.load(graph), channels), graph)
     return OnnxLabeller.load(folder)
 
 
