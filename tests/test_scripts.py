@@ -26,6 +26,7 @@ from khabar.aggregate import aggregate
 from khabar.compare import compare
 from khabar.corpus import Corpus
 from khabar.document import Document
+from khabar.export import export
 from khabar.features import HEADS, Reader
 from khabar.formats import jsonl, lines
 from khabar.ontology import Ontology
@@ -153,7 +154,7 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
         script(name, *overrides)
 
 
-@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict", "compare", "aggregate"])
+@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "export", "predict", "compare", "aggregate"])
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
     with pytest.raises(SystemExit) as end:
@@ -197,6 +198,12 @@ def test_the_keys_of_a_prediction_are_parameters_of_predict() -> None:
     config = composed("predict", "checkpoint=m", "sources=[a.txt]", "output=o.jsonl")
     accepts(predict, **instantiate(config, _convert_="all"))
     assert set(config) == set(inspect.signature(predict).parameters)
+
+
+def test_the_keys_of_an_export_are_parameters_of_export() -> None:
+    config = composed("export", "checkpoint=m", "output=o")
+    assert {str(name) for name in config} - {"data"} | {"corpus"} == set(inspect.signature(export).parameters)
+    assert isinstance(instantiate(config.data.corpus), Corpus)
 
 
 @pytest.mark.parametrize("verb", [compare, aggregate])
