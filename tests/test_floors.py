@@ -55,6 +55,8 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "calibration": (3, 0),
     "features": (3, 0),
     "batches": (3, 1),
+    "tokenizer": (3, 0),
+    "agreement": (3, 1),
     "contract": (3, 1),
     "encoder": (3, 2),
     "model": (3, 2),
@@ -64,6 +66,11 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "checks.ceiling": (3, 2),
     "labeller": (4, 0),
     "tagger": (4, 1),
+    "onnx": (4, 1),
+    "load": (4, 2),
+    "cluster": (4, 3),
+    "engines": (4, 4),
+    "int8": (4, 2),
     "record": (5, 0),
     "tables": (5, 0),
     "view": (5, 0),
@@ -71,8 +78,9 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "plots": (5, 0),
     "html": (5, 1),
     "report": (5, 2),
-    **dict.fromkeys(("prepare", "train", "average", "evaluate", "predict"), (5, 3)),
     **dict.fromkeys(("survey", "check", "compare", "aggregate", "convert"), (5, 3)),
+    **dict.fromkeys(("prepare", "train", "average", "export", "evaluate", "predict"), (5, 3)),
+    **dict.fromkeys(("survey", "check", "compare", "aggregate"), (5, 3)),
 }
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -27,6 +27,7 @@ from khabar.compare import compare
 from khabar.convert import convert
 from khabar.corpus import Corpus
 from khabar.document import Document
+from khabar.export import export
 from khabar.features import HEADS, Reader
 from khabar.formats import jsonl, lines
 from khabar.ontology import Ontology
@@ -156,7 +157,9 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
         script(name, *overrides)
 
 
-@pytest.mark.parametrize("name", ["prepare_data", "train", "evaluate", "predict", "compare", "aggregate", "convert"])
+@pytest.mark.parametrize(
+    "name", ["prepare_data", "train", "evaluate", "export", "predict", "compare", "aggregate", "convert"]
+)
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
     with pytest.raises(SystemExit) as end:
@@ -214,6 +217,12 @@ def test_the_keys_of_a_conversion_are_parameters_of_convert(
     )
     script("convert", "from=label_studio", "to=jsonl", "source=tasks.json", "output=out.jsonl")
     assert list(jsonl.read(tmp_path / "out.jsonl")) == list(documents)
+
+
+def test_the_keys_of_an_export_are_parameters_of_export() -> None:
+    config = composed("export", "checkpoint=m", "output=o")
+    assert {str(name) for name in config} - {"data"} | {"corpus"} == set(inspect.signature(export).parameters)
+    assert isinstance(instantiate(config.data.corpus), Corpus)
 
 
 @pytest.mark.parametrize("verb", [compare, aggregate])

@@ -7,12 +7,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-
-from transformers import AutoConfig, AutoTokenizer
 
 from khabar.document import DataError
 from khabar.features import Reader
@@ -20,8 +19,10 @@ from khabar.ontology import Ontology
 
 __all__ = [
     "COMPACT",
+    "CONFIG",
     "CONTRACT",
     "FORMAT",
+    "GRAPH",
     "WEIGHTS",
     "ModelError",
     "fingerprint",
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 COMPACT = Path(__file__).parent / "compact"  # the folder that ships with the package
-CONTRACT, WEIGHTS = "khabar.json", "model.safetensors"  # of a model folder that khabar saved
+CONTRACT, CONFIG, WEIGHTS = "khabar.json", "config.json", "model.safetensors"  # of a model folder that khabar saved
+GRAPH = "model.onnx"  # in place of the weights, in a folder that khabar exported
 FORMAT = 1  # a folder of another format is refused
 
 
@@ -59,14 +61,18 @@ def read(folder: Path) -> dict[str, Any]:
     return contract
 
 
-def reader(folder: Path, record: Mapping[str, Any]) -> Reader:
-    """How the model of a folder reads documents. Raises `ModelError` where its parts do not fit each other."""
+def reader(folder: Path, record: Mapping[str, Any], tokenizer_of: Callable[[Path], Any]) -> Reader:
+    """How the model of a folder reads documents; ``tokenizer_of`` reads the tokenizer of a folder.
+
+    Raises `ModelError` where its parts do not fit each other.
+    """
     try:
         ontology = Ontology.from_json(**record["ontology"])
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = tokenizer_of(folder)
         found = Reader(tokenizer, ontology, tuple(record["heads"]), **record["reader"])
-        limit = readable_length(AutoConfig.from_pretrained(folder))
-    except (KeyError, TypeError, ValueError, OSError) as error:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        limit = readable_length(SimpleNamespace(**config))
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelError(f"{folder}: the contract cannot be honoured: {error}") from error
     if found.sizes() != record["heads"]:
         raise ModelError(f"{folder}: heads {record['heads']}, but its ontology needs {found.sizes()}")
@@ -88,7 +94,7 @@ def readable_length(config: Any) -> int:
 def fingerprint(folder: Path) -> str:
     """SHA-256 over contract, tokenizer and weights, which decide the labels. Raises `ModelError` without one."""
     digest = hashlib.sha256()
-    for name in (CONTRACT, "tokenizer.json", WEIGHTS):
+    for name in (CONTRACT, "tokenizer.json", GRAPH if (folder / GRAPH).is_file() else WEIGHTS):
         try:
             with (folder / name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,12 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar import contract, shards, view
+from khabar import contract, engines, shards, view
 from khabar.contract import COMPACT
 from khabar.document import DataError, Document
-from khabar.formats import lines
+from khabar.formats import jsonl, lines
+from khabar.load import BACKENDS, backend_of
+from khabar.select import selected
 from khabar.sources import STDIN, articles
-from khabar.tagger import Tagger
 
 __all__ = ["REFUSED", "main", "predict"]
 
@@ -32,11 +33,15 @@ def predict(
     checkpoint: Path | str,
     sources: Sequence[Path | str],
     output: Path | str,
+    engine: Callable[..., shards.Engine] = engines.local,
     device: str = "auto",
+    backend: str = "auto",
+    precision: str = "auto",
     batch_tokens: int = 2048,
     shard: int = 1024,
     longest: int = 1_000_000,
     format: str = "jsonl",  # noqa: A002 (the key of the configuration)
+    select: str | None = None,
     show: bool = False,
     page: Path | str | None = None,
 ) -> Counter[str]:
@@ -45,15 +50,21 @@ def predict(
     The same call goes on where a killed one stood, and gives the same bytes as if it had not been killed.
 
     Args:
-        checkpoint: a model folder that training wrote.
+        checkpoint: a model folder that training or `khabar.export` wrote.
         sources: see `khabar.sources.articles`.
         output: a file whose suffix is one of `khabar.shards.FORMATS`: it appears whole, when everything is labelled.
             Any other name is a folder of shards, each of which appears when it is labelled.
+        engine: makes what labels chunks: `khabar.engines.local` in this process, `khabar.engines.ray` on a cluster.
+            Their output is the same.
         device: ``auto``, ``cpu`` or ``cuda``.
+        backend: ``torch``, ``onnx``, or ``auto``: the one whose weights the folder holds.
+        precision: of PyTorch: ``auto`` is bf16 where the processor or GPU has units for it.
         batch_tokens: subwords in a batch, padding counted.
         shard: input records in a shard.
         longest: characters of an article; longer ones are refused.
         format: of the shards of a folder, one of `khabar.shards.FORMATS`.
+        select: such as ``uncertain:200``: also write the 200 articles that the model is least sure of to
+            ``<output>.uncertain-200.jsonl``, to be corrected first (`khabar.select`).
         show: also print each article with its labels.
         page: also write the labelled articles as an HTML page, which takes memory for all of them.
 
@@ -62,28 +73,32 @@ def predict(
     when the labelling began, and its `khabar.contract.ModelError` for a model that cannot be used.
 
     """
-    output = Path(output)
+    output, checkpoint = Path(output), Path(checkpoint)
     _check(sources, output, page)
     articles(sources, longest)  # a source that is not there is found before the model is loaded
-    records = partial(articles, sources, longest)
     kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
-    tagger = Tagger.load(Path(checkpoint), device)
     settings = {
         "khabar": version("khabar"),
-        "model": contract.fingerprint(Path(checkpoint)),
-        "backend": "torch",
-        "device": tagger.device.type,
+        "model": contract.fingerprint(checkpoint),
+        "backend": backend_of(checkpoint, backend),
+        "device": device,
+        "precision": precision,
         "batch_tokens": batch_tokens,
         "longest": longest,
     }
-    engine = _watched(shards.in_order(partial(tagger.label, batch_tokens=batch_tokens)), show)
+    made = engine(checkpoint, batch_tokens=batch_tokens, device=device, backend=backend, precision=precision)
+    records, watched = partial(articles, sources, longest), _watched(made, show)
     if kind is None:
-        report = shards.label(records, engine, output, settings, shard, format)
+        report = shards.label(records, watched, output, settings, shard, format)
     else:
-        report = shards.label_file(records, engine, output, settings, shard, kind)
+        report = shards.label_file(records, watched, output, settings, shard, kind)
+    labelled = partial(_labelled, output, longest)
+    if select:
+        chosen = output.with_name(f"{output.name}.{select.replace(':', '-')}.jsonl")
+        jsonl.write(chosen, selected(labelled(), select))
+        log.info("%s: the articles to correct first", chosen)
     if page:
-        labelled = (document for document in articles([output], longest) if isinstance(document, Document))
-        lines.write(page, [view.page(labelled)])
+        lines.write(page, [view.page(labelled())])
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
     if report["words cut short"]:
         log.warning("%d words were too long to be read whole", report["words cut short"])
@@ -91,6 +106,10 @@ def predict(
         errors = output / "part-*.errors.jsonl" if kind is None else shards.errors_beside(output, kind)
         log.warning("%d articles were refused: %s says why", report["refused"], errors)
     return report
+
+
+def _labelled(output: Path, longest: int) -> Iterator[Document]:
+    return (document for document in articles([output], longest) if isinstance(document, Document))
 
 
 def _check(sources: Sequence[Path | str], output: Path, page: Path | str | None) -> None:
@@ -148,6 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "that ships with khabar)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--backend", default="auto", choices=["auto", *BACKENDS], help="default: the one whose weights the folder holds"
+    )
     parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
     parser.add_argument("--shard", type=int, default=1024, help="articles in a shard (default: 1024)")
     parser.add_argument(
@@ -157,6 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="characters of an article; longer ones are refused (default: 1e6)",
     )
     parser.add_argument("--format", default="jsonl", choices=shards.FORMATS, help="of the shards (default: jsonl)")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", "float32", "bf16"], help="of PyTorch (default: bf16 if native)"
+    )
+    parser.add_argument("--select", help="such as uncertain:200: also write the 200 articles to correct first")
     parser.add_argument("--page", type=Path, help="also write the labelled articles as an HTML page here")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
     options = vars(parser.parse_args(arguments))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 from khabar import contract
 from khabar.calibration import temperature
@@ -172,7 +172,7 @@ class Tagger(Labeller):
         Raises `ModelError` with the reason where its parts do not fit each other.
         """
         record = contract.read(folder)
-        reader = contract.reader(folder, record)
+        reader = contract.reader(folder, record, AutoTokenizer.from_pretrained)
         model = Model(blank(AutoConfig.from_pretrained(folder)), record["heads"], record["dropout"])
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))

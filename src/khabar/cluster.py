@@ -1,0 +1,170 @@
+"""Labelling on a Ray cluster (``khabar[ray]``): a pool of workers that each hold the model once.
+
+One task reads the sources and cuts them into chunks, on the machine that runs the command; Ray Data hands these to the
+workers as they become free, holds the reader back when they are behind, starts a worker that died again and gives its
+chunks anew; what is labelled comes back in order. Chunks are those of the local engine, so is the output.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
+from ray.data.block import BlockMetadata
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from khabar.document import DataError, Document
+from khabar.load import load
+from khabar.shards import Chunk, End, Engine, Plan
+
+__all__ = ["engine"]
+
+log = logging.getLogger(__name__)
+RETRIES = 5  # of a chunk whose worker died: one that kills every worker must not be tried for ever
+IN_FLIGHT = 2  # chunks at a worker: one is labelled while the next one travels
+
+
+def engine(
+    model: Path,
+    workers: int,
+    address: str | None,
+    resources: Mapping[str, float],
+    loading: Mapping[str, Any],
+    batch_tokens: int,
+) -> Engine:
+    """`khabar.engines.ray`, which says what the parameters are; ``resources`` are ``num_cpus`` and ``num_gpus``."""
+
+    def label(plan: Plan) -> Iterator[Chunk]:
+        started = not ray.is_initialized()
+        if started:
+            _connect(address)
+        try:
+            _check(workers, resources)
+            context = DataContext.get_current()
+            context.execution_options.preserve_order = True
+            context.enable_progress_bars = False
+            context.target_max_block_size = 1  # byte: a chunk is passed on as soon as it is read
+            context.target_min_block_size = 0
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            rows = ray.data.read_datasource(
+                _Chunks(plan), override_num_blocks=1, ray_remote_args={"num_cpus": 0, "scheduling_strategy": here}
+            ).map_batches(
+                _Worker,
+                fn_constructor_kwargs={"model": str(model), "loading": loading, "batch_tokens": batch_tokens},
+                batch_size=1,
+                compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT),
+                **resources,
+                max_restarts=-1,
+                max_task_retries=RETRIES,
+            )
+            last = False
+            for row in rows.iter_rows():
+                record = json.loads(row["chunk"])
+                if "error" in record:
+                    raise DataError(record["error"])
+                if last := record.get("last", False):
+                    break
+                yield _chunk(record)
+            if not last:
+                raise RuntimeError("the cluster did not give back every chunk")
+        finally:
+            if started:
+                ray.shutdown()
+
+    return label
+
+
+def _connect(address: str | None) -> None:
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    try:
+        if address is None:
+            ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+        else:
+            ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except ConnectionError as error:
+        raise DataError(f"address={address}: no Ray cluster answers: {error}") from None
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _check(workers: int, resources: Mapping[str, float]) -> None:
+    """Raise `DataError` for more than the cluster has, which would be waited for without end."""
+    found = ray.cluster_resources()
+    for key, each in resources.items():
+        name = key.removeprefix("num_")[:-1].upper()
+        if workers * each > found.get(name, 0.0):
+            raise DataError(
+                f"{workers} workers of {each:g} {name} each, but the cluster has {found.get(name, 0.0):g}: "
+                "give fewer workers, or less to each"
+            )
+
+
+class _Chunks(Datasource):  # type: ignore[misc] # ray is not typed
+    """The chunks of a plan, one a row; read anew from the beginning where the task that reads them is lost."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Unknown: the input is a stream."""
+        return None
+
+    def get_read_tasks(self, *_: Any, **__: Any) -> list[Any]:
+        """One task."""
+        nothing_known = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(_reader(self._plan), nothing_known)]
+
+
+def _reader(plan: Plan) -> Callable[[], Iterable[Any]]:
+    def read() -> Iterator[Any]:
+        try:
+            for chunk in plan():
+                yield pa.table({"chunk": [_dumps(chunk)]})
+            yield pa.table({"chunk": [json.dumps({"last": True})]})
+        except DataError as error:  # of the input; as a row, since Ray wraps what is raised in its own words
+            yield pa.table({"chunk": [json.dumps({"error": str(error)})]})
+
+    return read
+
+
+class _Worker:
+    """Holds the model, and labels chunk after chunk."""
+
+    def __init__(self, model: str, loading: Mapping[str, Any], batch_tokens: int) -> None:
+        self.labeller = load(model, **loading)
+        self.batch_tokens = batch_tokens
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Rows of chunks -> rows of labelled chunks."""
+        return {"chunk": [self._label(text) for text in batch["chunk"]]}
+
+    def _label(self, text: str) -> str:
+        record = json.loads(text)
+        if "shard" not in record:
+            return text
+        chunk = _chunk(record)
+        found, counts = next(self.labeller.label([chunk.documents], batch_tokens=self.batch_tokens))
+        return _dumps(replace(chunk, documents=found, counts=counts))
+
+
+def _dumps(chunk: Chunk) -> str:
+    record = {**asdict(replace(chunk, documents=())), "documents": [d.to_json() for d in chunk.documents]}
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _chunk(record: Mapping[str, Any]) -> Chunk:
+    end, counts = record["end"], record["counts"]
+    return Chunk(
+        record["shard"],
+        [Document.from_json(document) for document in record["documents"]],
+        end and End(end["records"], end["input"], tuple(end["refused"])),
+        None if counts is None else Counter(counts),
+    )

@@ -1,0 +1,288 @@
+"""A model folder in another format, written only where it labels as the model does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from khabar import contract
+from khabar.agreement import Agreement, Tags, agreement, tags
+from khabar.batches import arrays, batches, features
+from khabar.contract import CONFIG, CONTRACT, GRAPH, WEIGHTS, ModelError
+from khabar.corpus import Corpus
+from khabar.document import DataError, Document
+from khabar.features import Instance
+from khabar.int8 import calibrated, quantized
+from khabar.labeller import Labeller
+from khabar.metrics import score
+from khabar.onnx import OnnxLabeller
+from khabar.tagger import Tagger
+from khabar.tokenizer import SPECIAL, Tokenizer
+
+__all__ = ["FORMATS", "QUANTIZE", "export"]
+
+log = logging.getLogger(__name__)
+RECORD, CARD = "export.json", "README.md"
+QUANTIZE = ("none", "int8")
+LOST_F1, LEAST_AGREEMENT = 0.005, 0.99  # what an export may lose before it is refused
+_OPSET = 20  # the first with Gelu
+_SPARED = 0.15  # of the encoder's products, the ones that int8 harms most: they stay in float32
+_CALIBRATION_TOKENS = 1024  # subwords in a batch whose activations are all kept
+_LIBRARIES = ("khabar", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy")
+
+
+class _Measure(NamedTuple):
+    f1: dict[str, float]
+    tags: Tags
+    words_per_second: float
+
+
+def export(
+    checkpoint: Path | str,
+    output: Path | str,
+    corpus: Corpus,
+    format: str = "onnx",  # noqa: A002 - the key that the script takes
+    quantize: str = "none",
+    split: str = "dev",
+    calibration: int = 24,
+    force: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a model folder that another runtime reads, and what was measured beside it (``export.json``).
+
+    Args:
+        checkpoint: a model folder that training wrote.
+        output: the folder to write; it appears whole, when it has passed.
+        corpus, split: what the model and the export are compared on.
+        format: a key of `FORMATS`.
+        quantize: ``none`` (float32) or ``int8``.
+        calibration: articles of the corpus' train, spread over it, whose activations set the scales of int8.
+        force: write it even where it labels worse than it may.
+        overwrite: replace a folder that is there.
+
+    Returns what ``export.json`` holds. Raises `ModelError` where the mean F1 of entities, triggers and arguments falls
+    by more than 0.5 points, or fewer than 99 % of the words keep their tags; and where the model cannot be translated.
+
+    """
+    source, output = Path(checkpoint), Path(output)
+    if format not in FORMATS:
+        raise DataError(f"format {format!r}: expected one of {sorted(FORMATS)}")
+    if quantize not in QUANTIZE:
+        raise DataError(f"quantize {quantize!r}: expected one of {list(QUANTIZE)}")
+    if output.resolve() == source.resolve() or (output.exists() and not overwrite):
+        raise DataError(f"{output}: is there already; name another output, or overwrite=true an earlier export")
+    tagger = Tagger.load(source, "cpu")
+    gold = corpus.split(split)
+    texts = _spread(corpus.split("train"), calibration) if quantize == "int8" else []
+    before = _measured(tagger, gold)
+    with contract.replaced(output) as staging:
+        exported = FORMATS[format](tagger, source, staging, texts)
+        after = _measured(exported, gold)
+        same = agreement(before.tags, after.tags)
+        record = {
+            "format": format,
+            "quantize": quantize,
+            "source": {"sha256": hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()},
+            "opset": _OPSET,
+            "versions": {name: version(name) for name in _LIBRARIES},
+            "machine": {"processor": _processor(), "threads": os.cpu_count()},
+            "compared on": {"corpus": corpus.name, "data": corpus.hash, "split": split, "documents": len(gold)},
+            "calibrated on": len(texts),
+            "f1": {"before": _rounded(before.f1), "after": _rounded(after.f1)},
+            "agreement": round(same.share, 5),
+            "agreement of labelled words": round(same.share_labelled, 5),
+            "words_per_second": {"before": round(before.words_per_second), "after": round(after.words_per_second)},
+        }
+        log.info("%s", json.dumps({name: record[name] for name in ("f1", "agreement", "words_per_second")}))
+        if faults := _faults(before, after, same):
+            if not force:
+                raise ModelError(f"{output}: not written: {'; '.join(faults)} (force=true writes it all the same)")
+            log.warning("%s: written although %s", output, "; ".join(faults))
+        record["forced"] = faults
+        (staging / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        (staging / CARD).write_text(_card(tagger, record), encoding="utf-8")
+    return record
+
+
+def _onnx(tagger: Tagger, source: Path, folder: Path, texts: Sequence[Document]) -> Labeller:
+    """Fill the folder of an ONNX export, in int8 where there are texts to calibrate on."""
+    try:
+        import onnx
+    except ImportError:
+        raise DataError("to export to ONNX: pip install 'khabar[export]'") from None
+    for name in (CONTRACT, CONFIG):
+        shutil.copyfile(source / name, folder / name)
+    tagger.reader.tokenizer.save_pretrained(folder)
+    _check_tokenizer(tagger, folder)
+    graph = folder / GRAPH
+    _translate(tagger, graph)
+    if texts:
+        instances = _instances(tagger, texts)
+        lengths = [len(instance.input_ids) for instance in instances]
+        order = sorted(range(len(instances)), key=lengths.__getitem__)
+        rows = batches(order, lengths, _CALIBRATION_TOKENS)
+        read = (arrays(tagger.reader, [features(tagger.reader, instances[row]) for row in part]) for part in rows)
+        channels = calibrated(graph, folder / "calibration.onnx", read)
+        onnx.save(quantized(onnx.load(graph), channels, _SPARED), graph)
+    return OnnxLabeller.load(folder)
+
+
+FORMATS: dict[str, Callable[[Tagger, Path, Path, Sequence[Document]], Labeller]] = {"onnx": _onnx}
+
+
+class _Positional(nn.Module):
+    """The model with arrays in and arrays out, as a graph has them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, positions: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Logits, (batch, words, tags), in the order of the heads."""
+        return tuple(self.model(input_ids, attention_mask, positions, token_type_ids)["logits"].values())
+
+
+def _translate(tagger: Tagger, graph: Path) -> None:
+    """Write the model as an ONNX graph whose batch, subwords and words are free.
+
+    Attention is spelled out (``eager``): the fused kinds are translated into more steps. A MultiHeadAttention node of
+    ONNX Runtime in its place was no faster on a processor with AVX2.
+    """
+    batch, subwords, words = (torch.export.Dim(name) for name in ("batch", "subwords", "words"))
+    example = {
+        "input_ids": torch.arange(48).reshape(2, 24) % 5,
+        "attention_mask": torch.ones(2, 24, dtype=torch.long),
+        "positions": torch.arange(10).repeat(2, 1),
+    }
+    shapes: dict[str, dict[int, Any]] = {
+        "input_ids": {0: batch, 1: subwords},
+        "attention_mask": {0: batch, 1: subwords},
+        "positions": {0: batch, 1: words},
+    }
+    if tagger.reader.segments:
+        example["token_type_ids"] = torch.zeros(2, 24, dtype=torch.long)
+        shapes["token_type_ids"] = {0: batch, 1: subwords}
+    encoder: Any = tagger.model.encoder
+    usual = encoder.config._attn_implementation
+    level = logging.getLogger("torch.onnx").level
+    try:
+        encoder.set_attn_implementation("eager")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program: Any = torch.onnx.export(
+                _Positional(tagger.model).eval(),
+                tuple(example.values()),
+                input_names=list(example),
+                output_names=list(tagger.reader.heads),
+                dynamic_shapes=shapes,
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+            program.save(graph, external_data=False)
+    except Exception as error:  # what an encoder trips over is of any class
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{encoder.config.model_type}: torch.onnx.export cannot translate it: {reason}") from error
+    finally:
+        encoder.set_attn_implementation(usual)
+        logging.getLogger("torch.onnx").setLevel(level)
+
+
+def _check_tokenizer(tagger: Tagger, folder: Path) -> None:
+    """Raise `ModelError` where the tokenizer, read without transformers, does not cut as the model's own does."""
+    ours, theirs = Tokenizer.load(folder), tagger.reader.tokenizer
+    if others := [role for role in SPECIAL if getattr(ours, f"{role}_id") != getattr(theirs, f"{role}_id")]:
+        raise ModelError(f"{folder}: without transformers the tokenizer has another {', '.join(others)}")
+    pieces = sorted(theirs.get_vocab())
+    cuts = (cut(pieces, add_special_tokens=False)["input_ids"] for cut in (ours, theirs))
+    for piece, one, other in zip(pieces, *cuts, strict=True):
+        if one != other:
+            raise ModelError(
+                f"{folder}: read without transformers the tokenizer cuts {piece!r} into {one}, not {other}"
+            )
+
+
+def _measured(labeller: Labeller, gold: Sequence[Document]) -> _Measure:
+    counts: Counter[str] = Counter()
+    began = time.perf_counter()
+    predicted = list(labeller.tag(gold, report=counts))
+    seconds = time.perf_counter() - began
+    instances = _instances(labeller, gold)
+    found = tags(labeller.reader, instances, labeller.logits(instances))
+    heads = labeller.reader.heads
+    f1 = {name: value for name, value in score(gold, predicted).headline().items() if name.partition("_")[0] in heads}
+    return _Measure(f1, found, counts["words"] / seconds)
+
+
+def _instances(labeller: Labeller, documents: Sequence[Document]) -> list[Instance]:
+    """The windows of the documents, and the argument passes of their own triggers."""
+    reader = labeller.reader
+    return [instance for document in documents for instance in reader.instances(reader.read(document))]
+
+
+def _faults(before: _Measure, after: _Measure, same: Agreement) -> list[str]:
+    """In words, what the export may not lose and did."""
+    found = []
+    if before.f1 and (lost := _mean(before.f1) - _mean(after.f1)) > LOST_F1:
+        found.append(f"mean F1 falls by {100 * lost:.2f} points, at most {100 * LOST_F1:g} are allowed")
+    if same.share < LEAST_AGREEMENT:
+        found.append(f"{100 * same.share:.2f} % of words keep their tags, at least {100 * LEAST_AGREEMENT:g} must")
+    return found
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return sum(scores.values()) / len(scores)
+
+
+def _rounded(scores: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in scores.items()}
+
+
+def _spread(documents: Sequence[Document], number: int) -> list[Document]:
+    if number < 1 or not documents:
+        raise DataError(f"int8 takes at least one article to calibrate on, got {min(number, len(documents))}")
+    return list(documents[:: max(1, len(documents) // number)][:number])
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _card(tagger: Tagger, record: dict[str, Any]) -> str:
+    f1, speed = record["f1"], record["words_per_second"]
+    rows = "\n".join(f"| {name} | {value:.4f} | {f1['after'][name]:.4f} |" for name, value in f1["before"].items())
+    heads = ", ".join(tagger.reader.heads)
+    return f"""# {tagger.reader.ontology.name}: {heads}; {record["format"]}, {record["quantize"]}
+
+A khabar model, exported: label articles with `python -m khabar.predict PATH --model FOLDER --output FILE.jsonl`
+(`pip install 'khabar[onnx]'`).
+
+| on {record["compared on"]["split"]} of {record["compared on"]["corpus"]} | model | export |
+|---|---|---|
+{rows}
+| words/s | {speed["before"]} | {speed["after"]} |
+
+{100 * record["agreement"]:.2f} % of words keep their tags. Measured on {record["machine"]["processor"]},
+{record["machine"]["threads"]} threads; `export.json` says of what, and with which versions.
+"""
