@@ -19,7 +19,6 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from khabar.document import DataError, Document
 from khabar.load import load
@@ -53,9 +52,9 @@ def engine(
             context.enable_progress_bars = False
             context.target_max_block_size = 1  # byte: a chunk is passed on as soon as it is read
             context.target_min_block_size = 0
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
             rows = ray.data.read_datasource(
-                _Chunks(plan), override_num_blocks=1, ray_remote_args={"num_cpus": 0, "scheduling_strategy": here}
+                _Chunks(plan), override_num_blocks=1, num_cpus=0, label_selector=here
             ).map_batches(
                 _Worker,
                 fn_constructor_kwargs={"model": str(model), "loading": loading, "batch_tokens": batch_tokens},
@@ -156,7 +155,12 @@ class _Worker:
 
 
 def _dumps(chunk: Chunk) -> str:
-    record = {**asdict(replace(chunk, documents=())), "documents": [d.to_json() for d in chunk.documents]}
+    record = {
+        "shard": chunk.shard,
+        "documents": [document.to_json() for document in chunk.documents],
+        "end": chunk.end and asdict(chunk.end),
+        "counts": chunk.counts,
+    }
     return json.dumps(record, ensure_ascii=False)
 
 
