@@ -40,7 +40,9 @@ RECORD, CARD = "export.json", "README.md"
 QUANTIZE = ("none", "int8")
 LOST_F1, LEAST_AGREEMENT = 0.005, 0.99  # what an export may lose before it is refused
 _OPSET = 20  # the first with Gelu
-_SPARED = 0.15  # of the encoder's products, the ones that int8 harms most: they stay in float32
+# Of the encoder's products, the ones that int8 harms most, which stay in float32. On Ahdath's dev the labeller's F1
+# (mean) fell by 0.8 points with 0 (before weights were clipped), 0.53 with 0.15, 0.42 with 0.3.
+_SPARED = 0.3
 _CALIBRATION_TOKENS = 1024  # subwords in a batch whose activations are all kept
 _LIBRARIES = ("khabar", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy")
 

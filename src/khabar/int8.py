@@ -185,7 +185,9 @@ class _Input:
         least, most = float((low / factor).min()), float((high / factor).max())
         scale = max(most - least, _TINY) / _STEPS
         zero = np.asarray(np.clip(round(-least / scale), 0, _STEPS), dtype=np.uint8)
-        return cls(factor, np.float32(scale), zero, channels.mean / factor, channels.square / factor**2)
+        return cls(
+            factor, np.asarray(scale, dtype=np.float32), zero, channels.mean / factor, channels.square / factor**2
+        )
 
 
 @dataclass(frozen=True, slots=True)
