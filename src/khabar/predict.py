@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar import view
+from khabar import view, viewer
 from khabar.contract import COMPACT
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines, text
@@ -67,7 +67,7 @@ def predict(
 
     lines.write(output, labelled())
     if page:
-        lines.write(page, [view.page(jsonl.read(output))])
+        lines.write(page, [viewer.page(jsonl.read(output), tagger.reader.ontology)])
     seconds = time.perf_counter() - began
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
     log.info("%.0f words/s", report["words"] / seconds)
