@@ -34,13 +34,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from khabar.load import load
 from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForTokenClassification, AutoTokenizer, BertConfig, BertModel, pipeline
 from transformers.utils import logging as transformers_logging
 
 from khabar import bio
+from khabar.backends import load
 from khabar.contract import COMPACT
 from khabar.document import Document
 from khabar.encoder import bf16_is_native

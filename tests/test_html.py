@@ -170,10 +170,9 @@ def test_an_example_is_of_one_text() -> None:
         page({}, [(Document("1", "حلب"), Document("1", "حمص"))])
 
 
-@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
-def test_a_missing_package_is_named_with_its_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ReportUnavailable, match=rf"needs {package}: pip install 'khabar\[report\]'"):
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ReportUnavailable, match=r"needs matplotlib: pip install 'khabar\[report\]'"):
         page(REPORT)
 
 

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, ElectraConfig, ElectraModel
 
 from khabar import export as exporting
 from khabar.agreement import agreement, tags
+from khabar.backends import load
 from khabar.contract import ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
@@ -26,7 +27,6 @@ from khabar.export import export
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, Instance
 from khabar.formats import jsonl
 from khabar.labeller import Labeller
-from khabar.load import load
 from khabar.onnx import OnnxLabeller
 from khabar.tagger import Tagger
 from khabar.tokenizer import SPECIAL, Tokenizer

@@ -100,8 +100,8 @@ def test_what_is_written_is_not_read(trained: Path, tmp_path: Path) -> None:
     for sources, output in (([source], source), ([tmp_path], tmp_path / "out.jsonl"), ([tmp_path], tmp_path / "out")):
         with pytest.raises(DataError, match="this output lies in the source"):
             predict(trained, sources, output)
-    with pytest.raises(DataError, match="page and output are one file"):
-        predict(trained, [source], tmp_path / "out.jsonl", page=tmp_path / "out.jsonl")
+    with pytest.raises(DataError, match="html and output are one place"):
+        predict(trained, [source], tmp_path / "out.jsonl", html=tmp_path / "out.jsonl")
 
 
 def test_the_settings_of_a_run_are_in_its_manifest(trained: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_without_a_model_the_shipped_labeller_answers(tmp_path: Path, monkeypatc
     monkeypatch.delenv("KHABAR_MODEL", raising=False)
     article = "لقي ثلاثة جنود مصرعهم في غارة جوية استهدفت مدينة الرقة شمالي سوريا، أمس السبت."
     page = tmp_path / "out.html"
-    main([str(put(tmp_path / "in.txt", article)), "--output", str(tmp_path / "out.jsonl"), "--page", str(page)])
+    main([str(put(tmp_path / "in.txt", article)), "--output", str(tmp_path / "out.jsonl"), "--html", str(page)])
     [document] = jsonl.read(tmp_path / "out.jsonl")
     assert {"الرقة", "سوريا"} <= {document.surface(m) for m in document.entities or () if m.label == "GPE"}
     assert "Conflict:Attack" in {event.type for event in document.events or ()}

@@ -20,8 +20,8 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
+from khabar.backends import load
 from khabar.document import DataError, Document
-from khabar.load import load
 from khabar.shards import Chunk, End, Engine, Plan
 
 __all__ = ["engine"]
@@ -150,7 +150,7 @@ class _Worker:
         if "shard" not in record:
             return text
         chunk = _chunk(record)
-        found, counts = next(self.labeller.label([chunk.documents], batch_tokens=self.batch_tokens))
+        found, counts = next(self.labeller.stream([chunk.documents], batch_tokens=self.batch_tokens))
         return _dumps(replace(chunk, documents=found, counts=counts))
 
 

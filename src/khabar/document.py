@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from khabar.frames import Frames
 
 __all__ = ["DataError", "Document", "Event", "Mention"]
 
@@ -119,6 +122,24 @@ class Document:
     def surface(self, mention: Mention) -> str:
         """The words of a mention as they stand in the text."""
         return self.text[mention.start : mention.end]
+
+    def to_frame(self) -> Frames:
+        """Its entities and its events as pandas tables (`khabar.frames.frames` makes them of many documents)."""
+        from khabar.frames import frames
+
+        return frames([self])
+
+    def to_spacy(self, vocabulary: Any = None) -> Any:
+        """Its ``spacy.tokens.Doc``, as `khabar.formats.doc.convert` makes it; needs ``khabar[spacy]``."""
+        from khabar.formats.doc import convert
+
+        return convert(self, vocabulary)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the page of `khabar.viewer`."""
+        from khabar.viewer import embedded
+
+        return embedded([self])
 
     def to_json(self) -> dict[str, Any]:
         """The record of the native format; a layer that was not annotated is left out."""

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from khabar.backends import load
 from khabar.document import DataError
 from khabar.labeller import BATCH_TOKENS
-from khabar.load import load
 from khabar.shards import Engine, in_order
 
 __all__ = ["local", "ray"]
 
 
 def local(model: Path, batch_tokens: int = BATCH_TOKENS, **loading: Any) -> Engine:
-    """In this process; ``loading`` goes to `khabar.load.load`."""
-    return in_order(partial(load(model, **loading).label, batch_tokens=batch_tokens))
+    """In this process; ``loading`` goes to `khabar.backends.load`."""
+    return in_order(partial(load(model, **loading).stream, batch_tokens=batch_tokens))
 
 
 def ray(

@@ -2,23 +2,20 @@
 
 The page holds its styles, its script and its plots, and asks for nothing from a network. Texts and labels are data:
 the templates escape everything, and the page's own policy lets no script run but the one that it was made with.
-Needs the extra ``khabar[report]`` (jinja2, matplotlib), which is imported by the first page.
+Needs the extra ``khabar[report]`` (matplotlib), which is imported by the first page.
 """
 
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment
 
 from khabar.document import DataError, Document, Mention
 from khabar.examples import KINDS, Example, Mark, Run, example, runs
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from khabar.markup import digest, environment, source
 
 __all__ = ["ReportUnavailable", "page"]
 
@@ -61,11 +58,11 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
             and one that this version does not know is shown as it is.
         examples: pairs of gold and predicted documents to be shown side by side; all of them are held in memory.
 
-    Raises `ReportUnavailable` where jinja2 or matplotlib is missing, and `DataError` where an example's texts differ.
+    Raises `ReportUnavailable` where matplotlib is missing, and `DataError` where an example's texts differ.
 
     """
-    environment = _environment()
-    script, style = (_source(environment, name) for name in ("report.js", "report.css"))
+    templates = _templates()
+    script, style = source("report.js"), source("base.css", "report.css")
     shown = [_example(gold, predicted) for gold, predicted in examples]
     scores = report.get("scores") or {}
     errors = report.get("errors") or {}
@@ -74,7 +71,7 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
     plots = _plots(report.get("calibration") or {})
     worst = [(item, _context(item)) for item in errors.get("worst") or ()]
     held = {"scores": layers, "calibration": plots, "worst": worst, "examples": shown}
-    return environment.get_template("report.html.jinja").render(
+    return templates.get_template("report.html.jinja").render(
         report=report,
         title=" · ".join(str(report[key]) for key in ("corpus", "split") if report.get(key)) or "evaluation",
         facts=_facts(report),
@@ -89,36 +86,18 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
         kinds=KINDS,
         script=script,
         style=style,
-        digest=b64encode(sha256(script.encode()).digest()).decode(),
+        digest=digest(script),
     )
 
 
-def _environment() -> Environment:
+def _templates() -> Environment:
     try:
-        import jinja2  # noqa: F401 (both asked for here, so that a page fails before its work and not in the middle)
-        import matplotlib  # noqa: F401
+        import matplotlib  # noqa: F401 (asked for here, so that a page fails before its work and not in the middle)
     except ImportError as error:
         raise ReportUnavailable(f"report.html needs {error.name}: pip install 'khabar[report]'") from error
-    return _templates()
-
-
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("khabar"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(percent=_percent, width=_width, number=_number, by_support=_by_support)
-    return environment
-
-
-def _source(environment: Environment, name: str) -> Any:
-    """A file of the templates as it stands, to be put into the page unescaped."""
-    from markupsafe import Markup
-
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
+    templates = environment()
+    templates.filters.update(percent=_percent, width=_width, number=_number, by_support=_by_support)
+    return templates
 
 
 def _percent(score: Mapping[str, Any] | None, ratio: str = "f1", digits: int = 2) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, overload
 
 from khabar.batches import arrays, batches, features
 from khabar.document import DataError, Document, Event, Mention
@@ -46,6 +46,24 @@ class Labeller(ABC):
                 result[row] = scores
         return result
 
+    @overload  # a string is an iterable of strings, but here it is one text
+    def label(self, texts: str) -> Document: ...  # type: ignore[overload-overlap]
+    @overload
+    def label(self, texts: Iterable[str]) -> list[Document]: ...
+    def label(self, texts: str | Iterable[str]) -> Document | list[Document]:
+        """Label a text, or each of several: a document, or a list of them whose ids are their numbers from 1.
+
+        `tag` takes documents, and yields them one by one. Raises `DataError` where a text is not a string.
+        """
+        if isinstance(texts, str):
+            return next(self.tag([Document("1", texts)]))
+        documents = []
+        for number, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise DataError(f"text {number}: expected a string, got {type(text).__name__}; tag() takes documents")
+            documents.append(Document(str(number), text))
+        return list(self.tag(documents))
+
     def tag(
         self,
         documents: Iterable[Document],
@@ -57,15 +75,15 @@ class Labeller(ABC):
         """Label documents, in order, with the layers this model answers; other layers become ``None``.
 
         With ``gold_triggers`` the triggers of each document's own events are kept and only their
-        arguments are found. Documents are read in chunks (`label`), whose counts ``report`` adds up.
+        arguments are found. Documents are read in chunks (`stream`), whose counts ``report`` adds up.
         """
         pending, counts = iter(documents), Counter[str]() if report is None else report
         chunks = iter(lambda: list(islice(pending, chunk)), [])
-        for found, read in self.label(chunks, gold_triggers, batch_tokens):
+        for found, read in self.stream(chunks, gold_triggers, batch_tokens):
             counts.update(read)
             yield from found
 
-    def label(
+    def stream(
         self, chunks: Iterable[Sequence[Document]], gold_triggers: bool = False, batch_tokens: int = BATCH_TOKENS
     ) -> Iterator[tuple[list[Document], Counter[str]]]:
         """Label documents chunk by chunk: what stands in one chunk depends on nothing outside it.

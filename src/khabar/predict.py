@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
-from khabar import contract, engines, shards, view
+from khabar import contract, engines, shards, view, viewer
+from khabar.backends import BACKENDS, backend_of
 from khabar.contract import COMPACT
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines
-from khabar.load import BACKENDS, backend_of
+from khabar.ontology import Ontology
 from khabar.select import selected
 from khabar.sources import STDIN, articles
 
@@ -43,7 +44,7 @@ def predict(
     format: str = "jsonl",  # noqa: A002 (the key of the configuration)
     select: str | None = None,
     show: bool = False,
-    page: Path | str | None = None,
+    html: Path | str | None = None,
 ) -> Counter[str]:
     """Label articles and write them with scores, in input order; metadata is passed through.
 
@@ -66,7 +67,8 @@ def predict(
         select: such as ``uncertain:200``: also write the 200 articles that the model is least sure of to
             ``<output>.uncertain-200.jsonl``, to be corrected first (`khabar.select`).
         show: also print each article with its labels.
-        page: also write the labelled articles as an HTML page, which takes memory for all of them.
+        html: also write pages to read the labelled articles on: a folder of them with an index, or, where the name ends in
+            ``.html``, one page, which takes memory for all of them.
 
     Returns what was read: documents, words, how each word was accounted for, and the articles that were refused, whose
     error records stand beside the output. Raises `DataError` for sources that cannot be read or are not what they were
@@ -74,7 +76,7 @@ def predict(
 
     """
     output, checkpoint = Path(output), Path(checkpoint)
-    _check(sources, output, page)
+    _check(sources, output, html)
     articles(sources, longest)  # a source that is not there is found before the model is loaded
     kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
     settings = {
@@ -97,8 +99,12 @@ def predict(
         chosen = output.with_name(f"{output.name}.{select.replace(':', '-')}.jsonl")
         jsonl.write(chosen, selected(labelled(), select))
         log.info("%s: the articles to correct first", chosen)
-    if page:
-        lines.write(page, [view.page(labelled())])
+    if html:
+        ontology = Ontology.from_json(**contract.read(checkpoint)["ontology"])
+        if Path(html).suffix == ".html":
+            lines.write(html, [viewer.page(labelled(), ontology)])
+        else:
+            viewer.write(html, labelled(), ontology)
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
     if report["words cut short"]:
         log.warning("%d words were too long to be read whole", report["words cut short"])
@@ -112,11 +118,11 @@ def _labelled(output: Path, longest: int) -> Iterator[Document]:
     return (document for document in articles([output], longest) if isinstance(document, Document))
 
 
-def _check(sources: Sequence[Path | str], output: Path, page: Path | str | None) -> None:
+def _check(sources: Sequence[Path | str], output: Path, html: Path | str | None) -> None:
     """Raise `DataError` where what is written would also be read, or written twice."""
     target = output.resolve()
-    if page and Path(page).resolve() == target:
-        raise DataError(f"{page}: page and output are one file")
+    if html and Path(html).resolve() == target:
+        raise DataError(f"{html}: html and output are one place")
     for source in sources:
         place = Path(source).resolve()
         if str(source) != STDIN and (place == target or place in target.parents):
@@ -183,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--precision", default="auto", choices=["auto", "float32", "bf16"], help="of PyTorch (default: bf16 if native)"
     )
     parser.add_argument("--select", help="such as uncertain:200: also write the 200 articles to correct first")
-    parser.add_argument("--page", type=Path, help="also write the labelled articles as an HTML page here")
+    parser.add_argument("--html", type=Path, help="also write pages to read the articles on: a folder, or FILE.html")
     parser.add_argument("--show", action="store_true", help="print each article with its labels")
     options = vars(parser.parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -1,0 +1,251 @@
+"""Labelled documents as pages for people: the articles right to left, what is marked in them, and a card an event.
+
+A page needs no other file and no network. Texts and labels are data: the templates escape everything, and the page's
+own policy lets no script and no style in but those that it was made with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from khabar import names
+from khabar.document import Document, Event, Mention
+from khabar.formats import lines
+from khabar.markup import digest, environment, source
+from khabar.ontology import Ontology
+
+__all__ = ["Paragraph", "Piece", "Run", "embedded", "page", "paragraphs", "write"]
+
+ARTICLES = 20  # of a page
+CHARACTERS = 200_000  # of a page; an article is never divided
+_GROUNDS = 8  # colours of types in base.css; types beyond them begin again
+_PAGE = "articles-{:05d}.html"
+_EXCERPT = 90  # characters of an article that the index shows
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text that the same mentions cover.
+
+    ``triggers`` are numbers of events; ``arguments`` are pairs of them and the argument's number in its event.
+    ``ended`` are the triggers whose last piece this is.
+    """
+
+    text: str
+    triggers: tuple[int, ...] = ()
+    arguments: tuple[tuple[int, int], ...] = ()
+    ended: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The pieces of one entity, or of the text between two, within a paragraph; ``last`` where the entity ends."""
+
+    entity: Mention | None
+    pieces: tuple[Piece, ...]
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A line of the article with its line end; a long one may be all of it."""
+
+    runs: tuple[Run, ...]
+    blank: bool
+
+
+def page(documents: Iterable[Document], ontology: Ontology | None = None, *, back: str | None = None) -> str:
+    """One self-contained page of documents, all of which are held in memory.
+
+    Args:
+        documents: labelled or not; their texts are shown as they stand, but for U+0000, which no page can hold.
+        ontology: has the Arabic names of types; by default that of the labeller that ships with the package. A type
+            that it does not have is shown by its label.
+        back: the address of an index that the page links to.
+
+    """
+    documents, glosses = list(documents), ontology or names.shipped()
+    counts = Counter(m.label for document in documents for m in document.entities or ())
+    types = {label: number % _GROUNDS for number, label in enumerate(sorted(counts))}
+    return _render(
+        "viewer.html.jinja",
+        title=documents[0].id if len(documents) == 1 else f"{len(documents)}",
+        articles=[_article(document, glosses) for document in documents],
+        types=types,
+        counts=counts,
+        glosses=glosses.entities,
+        back=back,
+    )
+
+
+def write(folder: Path | str, documents: Iterable[Document], ontology: Ontology | None = None) -> int:
+    """Write a stream of documents as a folder of pages and their ``index.html``; returns how many pages.
+
+    Memory holds one page at a time: at most `ARTICLES` documents, and one more than `CHARACTERS` of text at most. Each
+    page appears whole, the index when all are there; pages that an earlier index had beyond them are then deleted.
+    """
+    folder = Path(folder)
+    written = 0
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        nonlocal written
+        for number, held in enumerate(_pages(documents), start=1):
+            name = _PAGE.format(number)
+            lines.write(folder / name, [page(held, ontology, back="index.html")])
+            written = number
+            for place, document in enumerate(held, start=1):
+                yield {"address": f"{name}#article={place}", "article": document, **_tally(document)}
+
+    template = environment().get_template("index.html.jinja")
+    lines.write(folder / "index.html", _lines(template.generate(articles=rows(), excerpt=_excerpt, **_own())))
+    for old in folder.glob(_PAGE.replace("{:05d}", "*")):
+        if (found := re.fullmatch(r"articles-(\d{5,})\.html", old.name)) and int(found[1]) > written:
+            old.unlink()
+    return written
+
+
+def embedded(documents: Iterable[Document], ontology: Ontology | None = None) -> str:
+    """A page in a frame of its own, for a notebook: neither sees the styles, scripts or data of the other."""
+    documents = list(documents)
+    rows = sum(len(document.text) for document in documents) // 70
+    height = min(240 + 44 * max(rows, 3 * max((len(d.events or ()) for d in documents), default=0)), 720)
+    return (
+        f'<iframe srcdoc="{escape(page(documents, ontology))}" sandbox="allow-scripts" title="khabar" '
+        f'style="width: 100%; height: {height}px; border: 0; border-radius: 8px; resize: vertical"></iframe>'
+    )
+
+
+def paragraphs(document: Document) -> list[Paragraph]:
+    """Cut a text at its line ends, and where mentions of any layer begin and end."""
+    text = document.text
+    # Of each place the mentions that begin there: entities, triggers (event), arguments (event, argument).
+    spans: list[tuple[Mention, str, Any]] = [(m, "entity", m) for m in document.entities or ()]
+    for number, event in enumerate(document.events or ()):
+        spans.append((event.trigger, "trigger", number))
+        spans += [(argument, "argument", (number, place)) for place, argument in enumerate(event.arguments)]
+    starting: dict[int, list[int]] = {}
+    ending: dict[int, list[int]] = {}
+    for key, (mention, _, _) in enumerate(spans):
+        starting.setdefault(mention.start, []).append(key)
+        ending.setdefault(mention.end, []).append(key)
+    breaks = {found.end() for found in re.finditer("\n", text)}
+    edges = sorted({0, len(text)} | breaks | starting.keys() | ending.keys())
+    found: list[Paragraph] = []
+    runs: list[tuple[Mention | None, list[Piece]]] = []
+    active: dict[int, None] = {}  # in the order in which they began
+    for start, end in zip(edges, edges[1:], strict=False):
+        for key in ending.get(start, ()):
+            active.pop(key, None)
+        active |= dict.fromkeys(starting.get(start, ()))
+        held = [spans[key] for key in active]
+        entity = next((value for _, kind, value in held if kind == "entity"), None)
+        piece = Piece(
+            text[start:end],
+            tuple(value for _, kind, value in held if kind == "trigger"),
+            tuple(value for _, kind, value in held if kind == "argument"),
+            tuple(value for mention, kind, value in held if kind == "trigger" and mention.end == end),
+        )
+        if runs and runs[-1][0] is entity:
+            runs[-1][1].append(piece)
+        else:
+            runs.append((entity, [piece]))
+        if end in breaks or end == len(text):
+            blank = all(piece.text.isspace() for _, pieces in runs for piece in pieces)
+            # Of an entity that crosses the line end, this run is the last only if the entity ends here or before.
+            found.append(Paragraph(tuple(Run(e, tuple(p), e is not None and e.end <= end) for e, p in runs), blank))
+            runs = []
+    return found
+
+
+def _article(document: Document, ontology: Ontology) -> dict[str, Any]:
+    events = document.events or ()
+    source_ = {key: document.meta.get(key) for key in ("title", "source", "date", "year")}
+    return {
+        "document": document,
+        "facts": [str(value) for value in source_.values() if isinstance(value, str | int) and value != ""],
+        "paragraphs": paragraphs(document),
+        "events": [_event(document, event, ontology) for event in events],
+        **_tally(document),
+    }
+
+
+def _tally(document: Document) -> dict[str, int]:
+    return {"entities": len(document.entities or ()), "happened": len(document.events or ())}
+
+
+def _event(document: Document, event: Event, ontology: Ontology) -> dict[str, Any]:
+    """An event with its arguments by the question they answer, each with its number."""
+    known = ontology.events.get(event.type)
+    order = list(names.QUESTIONS)
+    arguments = sorted(enumerate(event.arguments), key=lambda one: order.index(names.question(one[1].label)))
+    return {
+        "type": event.type,
+        "gloss": known.gloss if known else event.type,
+        "trigger": event.trigger,
+        "words": _words(document, event.trigger),
+        "arguments": [
+            {
+                "number": number,
+                "mention": argument,
+                "words": _words(document, argument),
+                "question": names.question(argument.label),
+                "gloss": names.role(argument.label),
+            }
+            for number, argument in arguments
+        ],
+    }
+
+
+def _words(document: Document, mention: Mention) -> str:
+    return " ".join(document.surface(mention).split()) or document.surface(mention)
+
+
+def _excerpt(text: str) -> str:
+    """How an article begins, on one line."""
+    words = " ".join(text[: 4 * _EXCERPT].split())
+    return words if len(words) <= _EXCERPT else words[:_EXCERPT].rsplit(" ", 1)[0] + " …"
+
+
+def _pages(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    held: list[Document] = []
+    length = 0
+    for document in documents:
+        if held and (len(held) == ARTICLES or length + len(document.text) > CHARACTERS):
+            yield held
+            held, length = [], 0
+        held.append(document)
+        length += len(document.text)
+    if held:
+        yield held
+
+
+def _own() -> dict[str, Any]:
+    """The style and the script of a page, and what its policy calls them."""
+    style, script = source("base.css", "viewer.css"), source("viewer.js")
+    return {"style": style, "script": script, "digests": {"style": digest(style), "script": digest(script)}}
+
+
+def _render(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(questions=names.QUESTIONS, raw=_raw, **_own(), **values)
+
+
+def _raw(text: str) -> Markup:
+    """A text escaped so that a browser reads every character of it: a bare carriage return would become a line feed."""
+    return Markup(escape(text).replace("\r", "&#13;").replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    """Parts of a text as its lines."""
+    rest = ""
+    for part in parts:
+        *whole, rest = (rest + part).split("\n")
+        yield from whole
+    yield rest
