@@ -39,8 +39,8 @@ def page(configs: Path) -> str:
     parts = [
         "# Configuration reference",
         "Generated from `configs/`. Scripts are configured by [Hydra](https://hydra.cc): a group is chosen with "
-        "`GROUP=NAME`, a key is set with `KEY=VALUE`, keys that do not exist fail, and `--cfg job` prints what a command "
-        "would run with. `???` must be given, `null` is nothing.",
+        "`GROUP=NAME`, a key is set with `KEY=VALUE`, keys that do not exist fail, and `--cfg job` prints what a "
+        "command would run with. `???` must be given, `null` is nothing.",
         "## Scripts { #scripts }",
     ]
     for path in sorted(configs.glob("*.yaml")):
