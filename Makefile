@@ -1,11 +1,11 @@
-# make demo: fine-tune, evaluate and label the seed article.  make test: the tests.  make check: every gate.
+# make demo: fine-tune, evaluate and label the seed article.  make test: the tests.  make docs: the site.  make check: every gate.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The CPU build this project is tested with; set TORCH=torch for the default build of your platform.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check lint types coverage clean
+.PHONY: demo test check lint types coverage docs clean
 .DELETE_ON_ERROR:
 
 $(BIN)/.runtime: pyproject.toml
@@ -16,6 +16,10 @@ $(BIN)/.runtime: pyproject.toml
 
 $(BIN)/.develop: $(BIN)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(BIN)/.docs: $(BIN)/.develop
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 demo: $(BIN)/.runtime
@@ -37,7 +41,11 @@ types: $(BIN)/.develop
 coverage: $(BIN)/.develop
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-check: lint types coverage
+docs: $(BIN)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site: site/index.html"
+
+check: lint types docs coverage
 
 clean:
-	rm -rf runs .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf runs site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
