@@ -67,8 +67,8 @@ def predict(
         select: such as ``uncertain:200``: also write the 200 articles that the model is least sure of to
             ``<output>.uncertain-200.jsonl``, to be corrected first (`khabar.select`).
         show: also print each article with its labels.
-        html: also write pages to read the labelled articles on: a folder of them with an index, or, where the name ends in
-            ``.html``, one page, which takes memory for all of them.
+        html: also write pages to read the labelled articles on: a folder of them with an index; or one page, where the
+            name ends in ``.html``, which takes memory for all of them.
 
     Returns what was read: documents, words, how each word was accounted for, and the articles that were refused, whose
     error records stand beside the output. Raises `DataError` for sources that cannot be read or are not what they were
