@@ -1,6 +1,6 @@
 """Whether time for each word and memory grow with the input: from 1,000 to 50,000 articles, and in one long article.
 
-Each size is labelled by a process of its own, with shards and manifest as `predict` does, sizes in turns.
+Each size is labelled by a process of its own, with shards and manifest as `predict` does, in turns.
 The model is a small one with random weights, so that what is measured is the engine (reading, batching, decoding,
 writing) rather than the arithmetic of an encoder, which is the same for every window: growth would show sooner here.
 Articles are the beginnings of real ones, used again under new ids; the long article is real articles end to end.
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from khabar.backends import load
 from khabar.contract import COMPACT
 from khabar.document import Document
 from khabar.formats import jsonl
-from khabar.predict import predict
+from khabar.shards import in_order, label
+from khabar.sources import articles
 from khabar.tagger import Tagger
 
 SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
@@ -63,11 +66,13 @@ def small(folder: Path) -> Path:
 
 
 def measure(model: Path, source: Path) -> None:
-    """In a process of its own: label a file and print what it took."""
+    """In a process of its own: label a file and print what it took, loading the model left out."""
+    labeller = load(model, "cpu")
+    engine = in_order(labeller.stream)
+    labeller.label("قُتل جنديان في هجوم.")
     with tempfile.TemporaryDirectory() as folder:
-        predict(model, [source], Path(folder) / "warm", device="cpu")
         began = time.perf_counter()
-        totals = predict(model, [source], Path(folder) / "out", device="cpu")
+        totals = label(partial(articles, [source]), engine, Path(folder) / "out", {})
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "words": totals["words"], "triggers": totals["triggers"], "MB": peak}))

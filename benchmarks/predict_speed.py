@@ -40,7 +40,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, BertCon
 from transformers.utils import logging as transformers_logging
 
 from khabar import bio
-from khabar.backends import load
+from khabar.backends import Precision, load
 from khabar.contract import COMPACT
 from khabar.document import Document
 from khabar.encoder import bf16_is_native
@@ -161,7 +161,7 @@ def disagreement(labeller: Labeller, folder: Path, documents: Sequence[Document]
     instances = [i for d in documents for i in labeller.reader.text_pass(labeller.reader.read(d))]
     names = bio.tag_names(labeller.reader.labels(ENTITIES))
     wrong = total = 0
-    found = run([text for texts in cut(labeller, documents).values() for text in texts], batch_size=8)
+    found: Any = run([text for texts in cut(labeller, documents).values() for text in texts], batch_size=8)
     for instance, scores, tokens in zip(instances, labeller.logits(instances), found, strict=True):
         theirs = {token["index"]: token["entity"] for token in tokens}
         for position, ours in zip(instance.positions, scores[ENTITIES].argmax(axis=1), strict=True):
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--tables", nargs="*", choices=("entities", "whole"), default=("entities", "whole"))
     options = parser.parse_args()
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     documents = [Document(d.id, d.text) for d in islice(jsonl.read(options.articles), options.limit)]
     console = Console(width=120)
     console.print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
@@ -265,7 +265,7 @@ def main() -> None:
         peaks = peak()
         console.print(", ".join(f"{kind}: at most {rate / 1e9:.0f} GFLOPS" for kind, rate in peaks.items()))
         backends = {"PyTorch": model, **{f"ONNX Runtime, {path.name}": path for path in options.onnx}}
-        precisions = ("float32", "bf16") if bf16_is_native() else ("float32",)
+        precisions: tuple[Precision, ...] = ("float32", "bf16") if bf16_is_native() else ("float32",)
 
         def khabar(heads: Sequence[str] | None) -> list[Side]:
             sides = []

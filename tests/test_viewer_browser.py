@@ -204,10 +204,11 @@ def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> 
         tab = browser.new_page()
         heard: list[str] = []
         requests: list[str] = []
-        tab.on("request", lambda request, to=requests: to.append(request.url))
-        tab.on("console", lambda message, to=heard: to.append(message.text))
-        tab.on("pageerror", lambda error, to=heard: to.append(str(error)))
-        tab.on("dialog", lambda dialog, to=heard: to.append(dialog.message))
+        listen: Any = tab.on  # of which each overload names its own event
+        listen("request", lambda request, to=requests: to.append(request.url))
+        listen("console", lambda message, to=heard: to.append(message.text))
+        listen("pageerror", lambda error, to=heard: to.append(str(error)))
+        listen("dialog", lambda dialog, to=heard: to.append(dialog.message))
         tab.goto((tmp_path / name).as_uri())
         tab.wait_for_timeout(100)
         frame = tab.frames[-1]

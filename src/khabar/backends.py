@@ -10,7 +10,7 @@ from khabar.contract import GRAPH, WEIGHTS, ModelError
 from khabar.document import DataError
 from khabar.labeller import Labeller
 
-__all__ = ["BACKENDS", "backend_of", "load"]
+__all__ = ["BACKENDS", "Precision", "backend_of", "load"]
 
 BACKENDS = {"torch": WEIGHTS, "onnx": GRAPH}  # what each one reads
 Backend = Literal["auto", "torch", "onnx"]

@@ -95,7 +95,8 @@ def _connect(address: str | None) -> None:
 
 def _check(workers: int, resources: Mapping[str, float]) -> None:
     """Raise `DataError` for more than the cluster has, which would be waited for without end."""
-    found = ray.cluster_resources()
+    resources_of: Any = ray.cluster_resources  # untyped
+    found = resources_of()
     for key, each in resources.items():
         name = key.removeprefix("num_")[:-1].upper()
         if workers * each > found.get(name, 0.0):
@@ -105,11 +106,11 @@ def _check(workers: int, resources: Mapping[str, float]) -> None:
             )
 
 
-class _Chunks(Datasource):  # type: ignore[misc] # ray is not typed
+class _Chunks(Datasource):
     """The chunks of a plan, one a row; read anew from the beginning where the task that reads them is lost."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._plan = plan
 
     def estimate_inmemory_data_size(self) -> int | None:
