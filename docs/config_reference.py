@@ -19,6 +19,7 @@ _GROUPS = {  # what each group is for; a group that is not named here fails the 
     "ontology": "Entity types with their glosses; event types with their gloss and roles.",
     "trainer": "The Hugging Face `Trainer`.",
     "labels": "Names that a gold standard of another ontology has for ours.",
+    "engine": "Where `predict` computes: in its own process, or on a cluster.",
     "experiment": "Settings of several groups at once: `experiment=NAME`.",
     "hydra": "Where a run's files go.",
 }
