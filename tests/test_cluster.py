@@ -90,6 +90,11 @@ def test_more_than_the_cluster_has_is_refused(
         predict(trained, [source], tmp_path / "out", partial(engines.ray, **asked))
 
 
+def test_standard_input_cannot_be_read_again(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="standard input cannot be read again"):
+        predict(trained, ["-"], tmp_path / "out", partial(engines.ray, workers=1))
+
+
 def test_without_ray_the_message_names_the_extra(
     trained: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

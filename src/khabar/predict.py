@@ -77,6 +77,8 @@ def predict(
     """
     output, checkpoint = Path(output), Path(checkpoint)
     _check(sources, output, html)
+    if STDIN in map(str, sources) and getattr(engine, "func", engine) is engines.ray:
+        raise DataError("standard input cannot be read again, as a cluster may have to: give it as a file")
     articles(sources, longest)  # a source that is not there is found before the model is loaded
     kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
     settings = {
