@@ -40,13 +40,13 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, BertCon
 from transformers.utils import logging as transformers_logging
 
 from khabar import bio
-from khabar.backends import Precision, load
-from khabar.contract import COMPACT
+from khabar.backends import load
+from khabar.contract import COMPACT, Precision
 from khabar.document import Document
 from khabar.encoder import bf16_is_native
 from khabar.features import CLITICS, ENTITIES
 from khabar.formats import jsonl
-from khabar.labeller import CHUNK, Labeller
+from khabar.labeller import Labeller
 from khabar.tagger import Tagger
 from khabar.windows import windows
 
@@ -276,7 +276,7 @@ def main() -> None:
                     kind = "int8" if "int8" in title else precision
 
                     def label(chosen: Sequence[Document], labeller: Labeller = labeller) -> Any:
-                        return list(labeller.tag(chosen, chunk=CHUNK))
+                        return list(labeller.tag(chosen))
 
                     sides.append(Side(f"khabar, {title}, {kind}", label, kind))
             return sides

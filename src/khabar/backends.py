@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from khabar import contract
-from khabar.contract import GRAPH, WEIGHTS, ModelError
+from khabar.contract import GRAPH, WEIGHTS, ModelError, Precision
 from khabar.document import DataError
 from khabar.labeller import Labeller
 
-__all__ = ["BACKENDS", "Precision", "backend_of", "load"]
+__all__ = ["BACKENDS", "backend_of", "load"]
 
 BACKENDS = {"torch": WEIGHTS, "onnx": GRAPH}  # what each one reads
 Backend = Literal["auto", "torch", "onnx"]
-Precision = Literal["auto", "float32", "bf16"]
 
 
 def backend_of(folder: Path, backend: Backend | str = "auto") -> str:
@@ -42,7 +41,7 @@ def load(
     folder: Path | str,
     device: str = "auto",
     backend: Backend | str = "auto",
-    precision: Precision = "float32",
+    precision: Precision | str = "float32",
     threads: int | None = None,
 ) -> Labeller:
     """Read a model folder.
@@ -58,6 +57,8 @@ def load(
 
     """
     folder = Path(folder)
+    if precision not in get_args(Precision):
+        raise DataError(f"precision {precision!r}: expected one of {list(get_args(Precision))}")
     if backend_of(folder, backend) == "torch":
         import torch
 
@@ -65,7 +66,7 @@ def load(
 
         if threads:
             torch.set_num_threads(threads)
-        return Tagger.load(folder, device, precision)
+        return Tagger.load(folder, device, cast("Precision", precision))
     if device not in ("auto", "cpu"):
         raise ModelError(f"{folder}: backend=onnx computes on the processor, not on device={device}")
     if precision == "bf16":

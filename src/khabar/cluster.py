@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +22,56 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from khabar.backends import load
+from khabar import contract
+from khabar.backends import BACKENDS, load
 from khabar.document import DataError, Document
 from khabar.shards import Chunk, End, Engine, Plan
 
-__all__ = ["engine"]
+__all__ = ["Worker", "engine"]
 
 log = logging.getLogger(__name__)
 RETRIES = 5  # of a chunk whose worker died: one that kills every worker must not be tried for ever
 IN_FLIGHT = 2  # chunks at a worker: one is labelled while the next one travels
 
 
-def engine(
-    model: Path,
-    workers: int,
-    address: str | None,
-    resources: Mapping[str, float],
-    loading: Mapping[str, Any],
-    batch_tokens: int,
-) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker is: the model folder and its fingerprint, how it is loaded, threads, subwords in a batch."""
+
+    model: str
+    fingerprint: str
+    loading: Mapping[str, Any]
+    threads: int
+    batch_tokens: int
+
+
+def engine(worker: Worker, workers: int, address: str | None, resources: Mapping[str, float]) -> Engine:
     """`khabar.engines.ray`, which says what the parameters are; ``resources`` are ``num_cpus`` and ``num_gpus``."""
 
-    def label(plan: Plan) -> Iterator[Chunk]:
+    def label(plan: Plan) -> Generator[Chunk]:
         started = not ray.is_initialized()
         if started:
             _connect(address)
         try:
             _check(workers, resources)
-            context = DataContext.get_current()
+            context = DataContext.get_current().copy()
             context.execution_options.preserve_order = True
             context.enable_progress_bars = False
             context.target_max_block_size = 1  # byte: a chunk is passed on as soon as it is read
             context.target_min_block_size = 0
             here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-            rows = ray.data.read_datasource(
-                _Chunks(plan), override_num_blocks=1, num_cpus=0, label_selector=here
-            ).map_batches(
-                _Worker,
-                fn_constructor_kwargs={"model": str(model), "loading": loading, "batch_tokens": batch_tokens},
-                batch_size=1,
-                compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT),
-                **resources,
-                max_restarts=-1,
-                max_task_retries=RETRIES,
-            )
+            with DataContext.current(context):
+                rows = ray.data.read_datasource(
+                    _Chunks(plan, str(Path.cwd())), override_num_blocks=1, num_cpus=0, label_selector=here
+                ).map_batches(
+                    _Labelling,
+                    fn_constructor_kwargs={"worker": worker},
+                    batch_size=1,
+                    compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT),
+                    **resources,
+                    max_restarts=-1,
+                    max_task_retries=RETRIES,
+                )
             last = False
             for row in rows.iter_rows():
                 record = json.loads(row["chunk"])
@@ -83,35 +91,32 @@ def engine(
 
 def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.WARNING)
+    dashboard = {} if address else {"include_dashboard": False}
     try:
-        if address is None:
-            ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
-        else:
-            ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+        ray.init(address=address or "local", logging_level=logging.WARNING, log_to_driver=False, **dashboard)
     except ConnectionError as error:
         raise DataError(f"address={address}: no Ray cluster answers: {error}") from None
     logging.getLogger("ray.data").setLevel(logging.WARNING)
 
 
 def _check(workers: int, resources: Mapping[str, float]) -> None:
-    """Raise `DataError` for more than the cluster has, which would be waited for without end."""
-    resources_of: Any = ray.cluster_resources  # untyped
-    found = resources_of()
-    for key, each in resources.items():
-        name = key.removeprefix("num_")[:-1].upper()
-        if workers * each > found.get(name, 0.0):
-            raise DataError(
-                f"{workers} workers of {each:g} {name} each, but the cluster has {found.get(name, 0.0):g}: "
-                "give fewer workers, or less to each"
-            )
+    """Raise `DataError` for more than the machines have now, which would be waited for without end."""
+    if workers < 1 or resources["num_cpus"] < 1:
+        raise DataError(f"{workers} workers of {resources['num_cpus']:g} CPU: expected at least one of each")
+    needed = {"CPU": resources["num_cpus"], "GPU": resources["num_gpus"]}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(name, 0) // each) for name, each in needed.items() if each) for node in nodes)
+    if workers > room:
+        each = " and ".join(f"{number:g} {name}" for name, number in needed.items() if number)
+        raise DataError(f"{workers} workers of {each} each, but the cluster has room for {room}: give fewer, or less")
 
 
 class _Chunks(Datasource):
     """The chunks of a plan, one a row; read anew from the beginning where the task that reads them is lost."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, folder: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._plan = plan
+        self._plan, self._folder = plan, folder
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown: the input is a stream."""
@@ -120,11 +125,12 @@ class _Chunks(Datasource):
     def get_read_tasks(self, *_: Any, **__: Any) -> list[Any]:
         """One task."""
         nothing_known = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(_reader(self._plan), nothing_known)]
+        return [ReadTask(_reader(self._plan, self._folder), nothing_known)]
 
 
-def _reader(plan: Plan) -> Callable[[], Iterable[Any]]:
+def _reader(plan: Plan, folder: str) -> Callable[[], Iterable[Any]]:
     def read() -> Iterator[Any]:
+        os.chdir(folder)  # sources are named from where the command was given
         try:
             for chunk in plan():
                 yield pa.table({"chunk": [_dumps(chunk)]})
@@ -135,16 +141,22 @@ def _reader(plan: Plan) -> Callable[[], Iterable[Any]]:
     return read
 
 
-class _Worker:
+class _Labelling:
     """Holds the model, and labels chunk after chunk."""
 
-    def __init__(self, model: str, loading: Mapping[str, Any], batch_tokens: int) -> None:
-        self.labeller = load(model, **loading)
-        self.batch_tokens = batch_tokens
+    def __init__(self, worker: Worker) -> None:
+        self.batch_tokens, self.error = worker.batch_tokens, ""
+        try:
+            self.labeller = load(worker.model, threads=worker.threads, **worker.loading)
+            weights = BACKENDS[worker.loading["backend"]]
+            if contract.fingerprint(Path(worker.model), weights) != worker.fingerprint:
+                raise DataError(f"{worker.model}: another model than where the command was given")
+        except DataError as error:  # said as an answer, since Ray wraps what is raised in its own words
+            self.error = json.dumps({"error": f"{socket.gethostname()}: {error}"})
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         """Rows of chunks -> rows of labelled chunks."""
-        return {"chunk": [self._label(text) for text in batch["chunk"]]}
+        return {"chunk": [self.error or self._label(text) for text in batch["chunk"]]}
 
     def _label(self, text: str) -> str:
         record = json.loads(text)

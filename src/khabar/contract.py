@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from khabar.document import DataError
 from khabar.features import Reader
@@ -25,6 +25,7 @@ __all__ = [
     "GRAPH",
     "WEIGHTS",
     "ModelError",
+    "Precision",
     "fingerprint",
     "read",
     "readable_length",
@@ -36,6 +37,7 @@ __all__ = [
 COMPACT = Path(__file__).parent / "compact"  # the folder that ships with the package
 CONTRACT, CONFIG, WEIGHTS = "khabar.json", "config.json", "model.safetensors"  # of a model folder that khabar saved
 GRAPH = "model.onnx"  # in place of the weights, in a folder that khabar exported
+Precision = Literal["auto", "float32", "bf16"]
 FORMAT = 1  # a folder of another format is refused
 
 
@@ -91,10 +93,13 @@ def readable_length(config: Any) -> int:
     return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over contract, tokenizer and weights, which decide the labels. Raises `ModelError` without one."""
+def fingerprint(folder: Path, weights: str = WEIGHTS) -> str:
+    """SHA-256 over contract, config, tokenizer and weights, which decide the labels.
+
+    Raises `ModelError` where one of them cannot be read.
+    """
     digest = hashlib.sha256()
-    for name in (CONTRACT, "tokenizer.json", GRAPH if (folder / GRAPH).is_file() else WEIGHTS):
+    for name in (CONTRACT, CONFIG, "tokenizer.json", "tokenizer_config.json", weights):
         try:
             with (folder / name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -99,9 +99,9 @@ def pick_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def bf16_is_native() -> bool:
-    """Whether bfloat16 arithmetic has units of its own here; emulated, it is slower than float32."""
-    if torch.cuda.is_available():
+def bf16_is_native(device: torch.device | None = None) -> bool:
+    """Whether bfloat16 arithmetic has units of its own, here or on a device; emulated, it is slower than float32."""
+    if (device or pick_device("auto")).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(unit)) for unit in ("avx512_bf16", "amx_bf16", "bf16"))

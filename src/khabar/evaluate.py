@@ -17,6 +17,7 @@ from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import conll, jsonl, lines
+from khabar.labeller import BATCH_TOKENS
 from khabar.scoring.facets import Describe, subword_facets, surfaces
 from khabar.scoring.sequences import Sequences
 from khabar.tables import summary
@@ -40,7 +41,7 @@ def evaluate(
     output: Path | str,
     split: str = "test",
     device: str = "auto",
-    batch_tokens: int = 2048,
+    batch_tokens: int = BATCH_TOKENS,
     calibration: bool = True,
     draws: int = 10_000,
     examples: int = 50,

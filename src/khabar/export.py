@@ -85,11 +85,18 @@ def export(
         raise DataError(f"format {format!r}: expected one of {sorted(FORMATS)}")
     if quantize not in QUANTIZE:
         raise DataError(f"quantize {quantize!r}: expected one of {list(QUANTIZE)}")
-    if output.resolve() == source.resolve() or (output.exists() and not overwrite):
+    if output.exists() and not (overwrite and (output / RECORD).is_file()):
         raise DataError(f"{output}: is there already; name another output, or overwrite=true an earlier export")
     tagger = Tagger.load(source, "cpu")
     gold = corpus.split(split)
     texts = _spread(corpus.split("train"), calibration) if quantize == "int8" else []
+    if not gold:
+        raise DataError(f"{corpus.name}: split {split!r} is empty: there is nothing to compare on")
+    types = {event.type for document in (*gold, *texts) for event in document.events or ()}
+    if unknown := types - tagger.reader.ontology.events.keys():
+        raise DataError(
+            f"{corpus.name}: the model has no event types {sorted(unknown)}: name the corpus that it learned (data=…)"
+        )
     before = _measured(tagger, gold)
     with contract.replaced(output) as staging:
         exported = FORMATS[format](tagger, source, staging, texts)

@@ -29,7 +29,7 @@ IGNORE = -100  # the label that no loss is taken of
 MAX_CLITICS = 2  # letters written onto a name: و ب ل ك ف, stacked at most twice
 MARKERS = ("<trigger>", "</trigger>")  # around the trigger, for encoders with one segment
 _WORD_LIMIT = 48  # subwords read of one word: a line of a megabyte without a space is one word
-_CACHE_LIMIT = 500_000  # word forms
+_CACHE_LIMIT = 50_000  # word forms: most of what a stream repeats, in some 15 MB
 
 Floats = NDArray[np.float32]
 
@@ -156,6 +156,8 @@ class Reader:
         gloss = self._glosses[trigger.label]
         prime = [i for word in covered for i in reading.subwords[word]][:_WORD_LIMIT] + list(gloss)
         room = self.argument_length - 2 - len(self._between) - len(prime) - len(self._markers)
+        while len(covered) > 1 and sum(reading.lengths[covered.start : covered.stop]) > room:
+            covered = covered[:-1]  # a trigger longer than an input: its beginning says what it is
         seen = centred(covered.start, covered.stop, reading.lengths, room)
         ids, types, positions = [self._first], [0], []
         for word in seen:
@@ -266,16 +268,17 @@ class Reader:
         return int(len(ids) > 1 and ids[0] == self._bare)
 
     def _encode(self, forms: Sequence[str]) -> list[tuple[int, ...]]:
-        """Subword ids of each word form, at least one (the unknown token)."""
-        missing = list({form for form in forms if form not in self._cache})
-        if len(self._cache) + len(missing) > _CACHE_LIMIT:
-            self._cache.clear()
-            missing = list(set(forms))
-        if missing:
+        """Subword ids of each word form, at least one (the unknown token), and one more than are read of a long one."""
+        known = self._cache
+        found = {form: known[form] for form in set(forms) if form in known}
+        if missing := [form for form in dict.fromkeys(forms) if form not in found]:
             encoded = self.tokenizer(missing, add_special_tokens=False, return_attention_mask=False)["input_ids"]
             for form, ids in zip(missing, encoded, strict=True):
-                self._cache[form] = tuple(ids) or (self._unknown,)
-        return [self._cache[form] for form in forms]
+                found[form] = tuple(ids[: _WORD_LIMIT + 1]) or (self._unknown,)
+            if len(known) + len(missing) > _CACHE_LIMIT:
+                known.clear()
+            known.update((form, found[form]) for form in missing[:_CACHE_LIMIT] if len(form) <= _WORD_LIMIT)
+        return [found[form] for form in forms]
 
 
 def _behind(text: str, word: Word, letters: int) -> int | None:

@@ -14,11 +14,14 @@ from khabar.batches import arrays, batches, features
 from khabar.document import DataError, Document, Event, Mention
 from khabar.edges import whole
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS, Floats, Instance, Reader, Reading
+from khabar.shards import CHUNK
 
-__all__ = ["BATCH_TOKENS", "CHUNK", "Labeller"]
+__all__ = ["BATCH_TOKENS", "Labeller"]
 
 BATCH_TOKENS = 2048  # subwords in a batch: larger ones leave the processor's caches
-CHUNK = 64  # documents whose windows are batched together
+
+
+Read = tuple[Reading, list[Instance]]  # a document, and the windows of its text
 
 
 class Labeller(ABC):
@@ -33,6 +36,16 @@ class Labeller(ABC):
     temperatures: dict[str, float]
     thresholds: dict[str, float]
     meta: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def device_type(self) -> str:
+        """``cpu`` or ``cuda``."""
+
+    @property
+    @abstractmethod
+    def precision(self) -> str:
+        """Number format of the arithmetic."""
 
     @abstractmethod
     def compute(self, batch: Mapping[str, Any]) -> Mapping[str, Floats]:
@@ -93,21 +106,27 @@ class Labeller(ABC):
         Yields with each chunk what was read: documents, words, those labelled, those of which preprocessing
         leaves nothing, those cut short for their length, windows, triggers.
         """
+        if gold_triggers and ARGUMENTS not in self.reader.heads:
+            raise DataError("gold triggers are for a model that finds arguments, which this one does not")
         with ThreadPoolExecutor(1, thread_name_prefix="read") as ahead:
-            waiting: Future[list[Reading]] | None = None
+            waiting: Future[list[Read]] | None = None
             for chunk in chunks:
-                coming = ahead.submit(lambda documents: [self.reader.read(d) for d in documents], chunk)
+                coming = ahead.submit(self._read, chunk)
                 if waiting is not None:
                     yield self._label(waiting.result(), gold_triggers, batch_tokens)
                 waiting = coming
             if waiting is not None:
                 yield self._label(waiting.result(), gold_triggers, batch_tokens)
 
+    def _read(self, documents: Sequence[Document]) -> list[Read]:
+        readings = [self.reader.read(document) for document in documents]
+        return [(reading, self.reader.text_pass(reading)) for reading in readings]
+
     def _label(
-        self, readings: Sequence[Reading], gold_triggers: bool, batch_tokens: int
+        self, read: Sequence[Read], gold_triggers: bool, batch_tokens: int
     ) -> tuple[list[Document], Counter[str]]:
         heads = self.reader.heads
-        windows = [self.reader.text_pass(reading) for reading in readings]
+        readings, windows = [reading for reading, _ in read], [instances for _, instances in read]
         flat = [instance for instances in windows for instance in instances]
         asked = [head for head in (ENTITIES, TRIGGERS) if head in heads and not (gold_triggers and head == TRIGGERS)]
         found = iter(self._find(flat, asked, batch_tokens))

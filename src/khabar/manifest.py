@@ -6,6 +6,7 @@ one says that the run is complete. What a killed run leaves is thus a prefix of 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,10 +18,10 @@ from typing import Any
 
 from khabar.document import DataError
 from khabar.formats import lines
+from khabar.sources import ERRORS, MANIFEST
 
 __all__ = ["MANIFEST", "Manifest", "ShardRecord", "errors_of", "hash_of"]
 
-MANIFEST = "manifest.jsonl"
 FORMAT = 1
 
 
@@ -82,8 +83,8 @@ class Manifest:
         except ImportError:  # where there are no such locks
             return
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise DataError(f"{self.folder}: another process is labelling into it") from None
 
     def _resume(self, settings: dict[str, Any]) -> None:
@@ -118,7 +119,9 @@ class Manifest:
         return record
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder / MANIFEST))
         os.fsync(self._file.fileno())
 
     def add(self, shard: ShardRecord) -> None:
@@ -166,7 +169,7 @@ class Manifest:
 
 def errors_of(file: str) -> str:
     """The name of the error records beside a shard's file."""
-    return f"{file.partition('.')[0]}.errors.jsonl"
+    return f"{file.partition('.')[0]}{ERRORS}"
 
 
 def hash_of(path: Path) -> str:

@@ -41,6 +41,16 @@ class OnnxLabeller(Labeller):
             raise ModelError(f"{folder}: {GRAPH} answers {outputs}, the contract says {record['heads']}")
         return cls(reader, running, record["temperatures"], record.get("thresholds", {}), record["meta"])
 
+    @property
+    def device_type(self) -> str:
+        """The processor."""
+        return "cpu"
+
+    @property
+    def precision(self) -> str:
+        """That of the graph."""
+        return "as exported"
+
     def compute(self, batch: Mapping[str, Any]) -> dict[str, Floats]:
         """The arrays of a batch -> logits, (batch, words, tags) for each head."""
         wanted = {node.name: batch[node.name] for node in self.session.get_inputs()}
@@ -59,7 +69,8 @@ def session(graph: Path, threads: int | None = None) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Every batch has a shape of its own: plans kept for each shape, and an arena that never shrinks, would only grow.
+    # Every batch has a shape of its own, and a plan kept for each would only grow. The arena may stay: with it, memory
+    # stood still after a few of 48 shapes.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     if not graph.is_file():

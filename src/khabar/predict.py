@@ -7,21 +7,22 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from tqdm import tqdm
 
+import khabar
 from khabar import contract, engines, shards, view, viewer
-from khabar.backends import BACKENDS, backend_of
+from khabar.backends import BACKENDS
 from khabar.contract import COMPACT
-from khabar.document import DataError, Document
+from khabar.document import DataError
 from khabar.formats import jsonl, lines
+from khabar.labeller import BATCH_TOKENS
 from khabar.ontology import Ontology
-from khabar.select import selected
+from khabar.select import number_of, uncertain
 from khabar.sources import STDIN, articles
 
 __all__ = ["REFUSED", "main", "predict"]
@@ -34,11 +35,11 @@ def predict(
     checkpoint: Path | str,
     sources: Sequence[Path | str],
     output: Path | str,
-    engine: Callable[..., shards.Engine] = engines.local,
+    engine: Callable[..., engines.Made] = engines.local,
     device: str = "auto",
     backend: str = "auto",
     precision: str = "auto",
-    batch_tokens: int = 2048,
+    batch_tokens: int = BATCH_TOKENS,
     shard: int = 1024,
     longest: int = 1_000_000,
     format: str = "jsonl",  # noqa: A002 (the key of the configuration)
@@ -76,37 +77,29 @@ def predict(
 
     """
     output, checkpoint = Path(output), Path(checkpoint)
-    _check(sources, output, html)
-    if STDIN in map(str, sources) and getattr(engine, "func", engine) is engines.ray:
-        raise DataError("standard input cannot be read again, as a cluster may have to: give it as a file")
-    articles(sources, longest)  # a source that is not there is found before the model is loaded
+    ontology = Ontology.from_json(**contract.read(checkpoint)["ontology"])
     kind = next((kind for kind in shards.FORMATS if output.name.endswith(f".{kind}")), None)
-    settings = {
-        "khabar": version("khabar"),
-        "model": contract.fingerprint(checkpoint),
-        "backend": backend_of(checkpoint, backend),
-        "device": device,
-        "precision": precision,
-        "batch_tokens": batch_tokens,
-        "longest": longest,
-    }
+    _check(sources, output, html)
+    articles(sources, longest)  # a source that is not there is found before the model is loaded
+    chosen = select and (number_of(select), output.with_name(f"{output.name}.{select.replace(':', '-')}.jsonl"))
     made = engine(checkpoint, batch_tokens=batch_tokens, device=device, backend=backend, precision=precision)
-    records, watched = partial(articles, sources, longest), _watched(made, show)
-    if kind is None:
-        report = shards.label(records, watched, output, settings, shard, format)
-    else:
-        report = shards.label_file(records, watched, output, settings, shard, kind)
-    labelled = partial(_labelled, output, longest)
-    if select:
-        chosen = output.with_name(f"{output.name}.{select.replace(':', '-')}.jsonl")
-        jsonl.write(chosen, selected(labelled(), select))
-        log.info("%s: the articles to correct first", chosen)
-    if html:
-        ontology = Ontology.from_json(**contract.read(checkpoint)["ontology"])
-        if Path(html).suffix == ".html":
+    if made.rereads and not {STDIN, "/dev/stdin"}.isdisjoint(map(str, sources)):
+        raise DataError("standard input cannot be read again, as a cluster may have to: give it as a file")
+    settings = {"khabar": khabar.__version__, **made.settings, "longest": longest}
+    labelled = partial(shards.read, output, kind or format)
+
+    def finish() -> None:
+        if chosen:
+            lines.write(chosen[1], map(jsonl.dumps, uncertain(labelled(), chosen[0])))
+            log.info("%s: the articles to correct first", chosen[1])
+        if html and Path(html).suffix == ".html":
             lines.write(html, [viewer.page(labelled(), ontology)])
-        else:
+        elif html:
             viewer.write(html, labelled(), ontology)
+
+    records, watched = partial(articles, sources, longest), _watched(made.engine, show)
+    into = shards.label_file if kind else shards.label
+    report = into(records, watched, output, settings, shard, kind or format, finish)
     log.info("%s: %s", output, ", ".join(f"{count} {name}" for name, count in report.items()))
     if report["words cut short"]:
         log.warning("%d words were too long to be read whole", report["words cut short"])
@@ -116,13 +109,11 @@ def predict(
     return report
 
 
-def _labelled(output: Path, longest: int) -> Iterator[Document]:
-    return (document for document in articles([output], longest) if isinstance(document, Document))
-
-
 def _check(sources: Sequence[Path | str], output: Path, html: Path | str | None) -> None:
-    """Raise `DataError` where what is written would also be read, or written twice."""
+    """Raise `DataError` where what is written would also be read or written twice, or is named like another file."""
     target = output.resolve()
+    if output.suffix in (".json", ".gz", ".zst", ".xz", ".csv", ".txt") and not output.name.endswith(shards.FORMATS):
+        raise DataError(f"{output}: expected one of {', '.join(f'.{kind}' for kind in shards.FORMATS)}, or a folder")
     if html and Path(html).resolve() == target:
         raise DataError(f"{html}: html and output are one place")
     for source in sources:
@@ -134,7 +125,7 @@ def _check(sources: Sequence[Path | str], output: Path, html: Path | str | None)
 def _watched(engine: shards.Engine, show: bool) -> shards.Engine:
     """The engine with a progress bar; with ``show`` each article is printed as it comes."""
 
-    def watched(plan: shards.Plan) -> Iterator[shards.Chunk]:
+    def watched(plan: shards.Plan) -> Generator[shards.Chunk]:
         console = Console()
         words, began = 0, time.perf_counter()
         with tqdm(desc="labelling", unit="article") as bar:
@@ -178,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--backend", default="auto", choices=["auto", *BACKENDS], help="default: the one whose weights the folder holds"
     )
-    parser.add_argument("--batch-tokens", type=int, default=2048, help="subwords in a batch (default: 2048)")
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="subwords in a batch (default: 2048)")
     parser.add_argument("--shard", type=int, default=1024, help="articles in a shard (default: 1024)")
     parser.add_argument(
         "--longest",

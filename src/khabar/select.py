@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from khabar.document import DataError, Document
 
-__all__ = ["certainty", "selected", "uncertain"]
+__all__ = ["certainty", "number_of", "selected", "uncertain"]
 
 _LEAST = 1e-12  # a score of zero has no logarithm
 
@@ -45,7 +45,12 @@ def uncertain(documents: Iterable[Document], number: int) -> list[Document]:
 
 def selected(documents: Iterable[Document], how: str) -> list[Document]:
     """Select as ``how`` says, ``uncertain:200`` for 200 documents; raises `DataError` where it says nothing known."""
-    found = re.fullmatch(r"uncertain:(\d+)", how)
+    return uncertain(documents, number_of(how))
+
+
+def number_of(how: str) -> int:
+    """How many documents ``how`` selects; raises `DataError` where it says nothing known."""
+    found = re.fullmatch(r"uncertain:(0*[1-9]\d*)", how)
     if found is None:
         raise DataError(f"expected a selection like uncertain:200, got {how!r}")
-    return uncertain(documents, int(found[1]))
+    return int(found[1])

@@ -14,7 +14,8 @@ import logging
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -27,6 +28,7 @@ from khabar.manifest import Manifest, ShardRecord, errors_of, hash_of
 from khabar.sources import Refused
 
 __all__ = [
+    "CHUNK",
     "FORMATS",
     "Chunk",
     "End",
@@ -39,11 +41,14 @@ __all__ = [
     "in_order",
     "label",
     "label_file",
+    "read",
 ]
 
 log = logging.getLogger(__name__)
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
-CHUNK, CHARACTERS = 64, 1 << 20  # documents and characters of a chunk, at most; a longer article is one alone
+CHARACTERS = 1 << 20  # of a chunk, at most; a longer article is one alone
+CHUNK = 64  # documents of a chunk, at most: their windows are batched together
+_OTHER_INPUT = "give the same sources in the same order, or remove the folder to begin again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +75,14 @@ class Chunk:
 
 Records = Callable[[], Iterator[Document | Refused]]  # the input, from its beginning
 Plan = Callable[[], Iterator[Chunk]]  # what is still to be labelled; called again, it begins again
-Engine = Callable[[Plan], Iterator[Chunk]]  # gives back the same chunks in the same order, labelled
+Engine = Callable[[Plan], Generator[Chunk]]  # gives back the same chunks in the same order, labelled
 Label = Callable[[Iterable[Sequence[Document]]], Iterator[tuple[Sequence[Document], Counter[str]]]]
 
 
 def in_order(label: Label) -> Engine:
     """The engine of a function that labels documents chunk by chunk and in order. It may read ahead."""
 
-    def engine(plan: Plan) -> Iterator[Chunk]:
+    def engine(plan: Plan) -> Generator[Chunk]:
         given: deque[Chunk] = deque()
 
         def documents() -> Iterator[Sequence[Document]]:
@@ -104,6 +109,7 @@ def label(
     settings: Mapping[str, Any],
     shard: int = 1024,
     format: str = "jsonl",  # noqa: A002 (the key of the configuration)
+    finish: Callable[[], None] | None = None,
 ) -> Counter[str]:
     """Label a stream into a folder of shards, going on where an earlier run of the same settings stood.
 
@@ -114,6 +120,7 @@ def label(
         settings: what else decides the bytes of the output; shard and format are added.
         shard: input records in a shard.
         format: one of `FORMATS`.
+        finish: what is done with the finished folder before other processes may have it.
 
     Returns the totals of `khabar.manifest.Manifest.totals`, of all shards. Memory is bounded by what the engine reads
     ahead. Raises `DataError` where the folder or the input is not what it was when the run began.
@@ -125,16 +132,20 @@ def label(
     try:
         manifest.check()
         totals = manifest.totals()
-        if manifest.complete:
-            log.info("%s: complete: every shard is as it was written, nothing is left to do", folder)
-            return totals
-        if manifest.shards:
-            log.info("%s: going on after %d articles in %d shards", folder, totals["records"], totals["shards"])
         plan = partial(chunks, records, shard, tuple(manifest.shards), str(folder))
-        labelled = engine(plan)
-        for first in labelled:
-            _write(manifest, f"part-{len(manifest.shards):05}.{format}", format, _to_end(first, labelled))
-        manifest.finish()
+        if manifest.complete:
+            if next(plan(), None) is not None:  # less or other input is found by the plan itself
+                raise DataError(f"{folder}: complete, but the input goes on: {_OTHER_INPUT}")
+            log.info("%s: complete: every shard is as it was written, nothing is left to do", folder)
+        else:
+            if manifest.shards:
+                log.info("%s: going on after %d articles in %d shards", folder, totals["records"], totals["shards"])
+            with closing(engine(plan)) as labelled:
+                for first in labelled:
+                    _write(manifest, f"part-{len(manifest.shards):05}.{format}", format, _to_end(first, labelled))
+            manifest.finish()
+        if finish:
+            finish()
         return manifest.totals()
     finally:
         manifest.close()
@@ -152,9 +163,13 @@ def chunks(records: Records, shard: int, finished: Sequence[ShardRecord], folder
             share.add(record)
         if share.end() != (done.records, done.input):
             raise DataError(
-                f"{Path(folder) / done.file}: the input is not what this shard was made from: give the same "
-                "sources in the same order, or remove the folder to begin again"
+                f"{Path(folder) / done.file}: the input is not what this shard was made from: {_OTHER_INPUT}"
             )
+    if finished and finished[-1].records < shard and (record := next(stream, None)):
+        raise DataError(
+            f"{Path(folder) / finished[-1].file}: the input ended with this shard, and now goes on with "
+            f"{record.id!r}: {_OTHER_INPUT}"
+        )
     number, read = len(finished), sum(done.records for done in finished)
     while (first := next(stream, None)) is not None:
         share = _Share()
@@ -257,6 +272,7 @@ def label_file(
     settings: Mapping[str, Any],
     shard: int = 1024,
     format: str = "jsonl",  # noqa: A002
+    finish: Callable[[], None] | None = None,
 ) -> Counter[str]:
     """Label a stream into one file, by way of shards in ``<output>.parts``; see `label`.
 
@@ -266,13 +282,30 @@ def label_file(
         raise DataError(f"{output}: expected a file to write, this is a folder")
     parts = output.with_name(f"{output.name}.parts")
     done = output.with_name(f".{parts.name}.done")
-    if done.exists():  # a run was killed while it removed its parts
-        shutil.rmtree(done)
-    totals = label(records, engine, parts, settings, shard, format)
-    _assemble(parts, output, format)
-    os.replace(parts, done)  # in one step: half of the parts would be taken for damage
-    shutil.rmtree(done)
+    shutil.rmtree(done, ignore_errors=True)  # where a run was killed while it removed its parts
+
+    def assembled() -> None:
+        _assemble(parts, output, format)
+        if finish:
+            finish()
+        os.replace(parts, done)  # in one step: half of the parts would be taken for damage
+
+    totals = label(records, engine, parts, settings, shard, format, assembled)
+    shutil.rmtree(done, ignore_errors=True)
     return totals
+
+
+def read(output: Path, format: str) -> Iterator[Document]:  # noqa: A002
+    """The labelled documents of a file, or of a folder of shards, in order; ids may repeat, as they may in a stream."""
+    for path in _in_order(output, format) if output.is_dir() else [output]:
+        if format == "parquet":
+            from khabar.formats import parquet
+
+            for number, row in parquet.rows(path):
+                yield Document.from_json(parquet.record(row, f"{path}: row {number}"))
+        else:
+            for number, line in lines.read(path):
+                yield jsonl.loads(line, f"{path}: line {number}")
 
 
 def errors_beside(output: Path, kind: str) -> Path:

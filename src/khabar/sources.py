@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import Any, BinaryIO, cast
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines
 
-__all__ = ["STDIN", "Refused", "articles"]
+__all__ = ["ERRORS", "MANIFEST", "STDIN", "Refused", "articles"]
 
 STDIN = "-"
 INPUT = "standard input"
 JSONL = (".jsonl", *(f".jsonl{suffix}" for suffix in lines.PACKED))
 PARQUET = ".parquet"
+DEPTH = 100  # levels of metadata: what is nested deeper cannot be written again everywhere
 MANIFEST, ERRORS = "manifest.jsonl", ".errors.jsonl"  # which `khabar.shards` writes beside the articles
 REASON = 500  # characters
 
@@ -49,6 +51,8 @@ def articles(sources: Sequence[Path | str], longest: int = 1_000_000) -> Iterato
     """
     if longest < 1:
         raise DataError(f"longest={longest}: expected a number of characters from 1")
+    if isinstance(sources, str | Path) or not sources:
+        raise DataError(f"sources={sources!r}: expected a list of files, folders or {STDIN!r}")
     _check(sources)
     return chain.from_iterable(_source(source, longest) for source in sources)
 
@@ -63,19 +67,31 @@ def _check(sources: Sequence[Path | str]) -> None:
         seen.add(place)
         if place != STDIN and not path.exists():
             raise DataError(f"{source}: there is no such file or folder")
-        if path.is_dir() and place != STDIN and not any(_files(path)):
+        if path.is_dir() and place != STDIN and not any(chain(_texts(path), _records(path))):
             raise DataError(f"{source}: no *.txt, *.jsonl or *.parquet files in this folder")
     for place in seen:
         if isinstance(place, Path) and (folder := next((p for p in place.parents if p in seen), None)):
             raise DataError(f"{place}: this source is given twice: it also lies in {folder}")
 
 
-def _files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The texts and the other files of a folder and of the folders in it."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    records = [file for file in files if file.name.endswith((*JSONL, PARQUET))]
-    kept = [file for file in records if file.name != MANIFEST and not file.name.endswith(ERRORS)]
-    return [file for file in files if file.suffix == ".txt"], kept
+def _walk(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those in it, in order of their paths; holds the names of one folder at a time."""
+    with os.scandir(folder) as found:
+        entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    for name, is_folder in entries:
+        if is_folder:
+            yield from _walk(folder / name)
+        else:
+            yield folder / name
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    return (file for file in _walk(folder) if file.suffix == ".txt")
+
+
+def _records(folder: Path) -> Iterator[Path]:
+    kept = (file for file in _walk(folder) if file.name.endswith((*JSONL, PARQUET)))
+    return (file for file in kept if file.name != MANIFEST and not file.name.endswith(ERRORS))
 
 
 def _source(source: Path | str, longest: int) -> Iterator[Document | Refused]:
@@ -83,9 +99,9 @@ def _source(source: Path | str, longest: int) -> Iterator[Document | Refused]:
     if str(source) == STDIN:
         return _stdin(longest)
     if path.is_dir():
-        texts, files = _files(path)
-        named = ((file, file.relative_to(path).with_suffix("").as_posix()) for file in texts)
-        return chain((_text(file, name, longest) for file, name in named), *(_file(file, longest) for file in files))
+        named = ((file, file.relative_to(path).with_suffix("").as_posix()) for file in _texts(path))
+        texts = (_text(file, name, longest) for file, name in named)
+        return chain(texts, chain.from_iterable(_file(file, longest) for file in _records(path)))
     return _file(path, longest)
 
 
@@ -167,6 +183,8 @@ def _readable(record: dict[str, Any], place: str, longest: int) -> Document | Re
     try:
         if isinstance(text, str) and len(text) > longest:
             raise DataError(_too_long(f"{len(text):,}", longest))
+        if _is_deep(record.get("meta")):
+            raise DataError(f"metadata nested deeper than {DEPTH} levels")
         document = Document.from_json(record)
         if record.keys() > {"id", "text"} or not name.isascii():
             jsonl.dumps(document)  # metadata may be what is no JSON, such as NaN
@@ -175,6 +193,19 @@ def _readable(record: dict[str, Any], place: str, longest: int) -> Document | Re
     except DataError as error:
         return Refused(_encodable(name), place, _reason(error, place))
     return document
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ())
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _too_long(characters: str, longest: int) -> str:

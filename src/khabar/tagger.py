@@ -1,4 +1,4 @@
-"""Ontology + tokenizer + model: what labels documents, and the folder it lives in."""
+"""The labeller in PyTorch: made on a pretrained encoder, calibrated, saved and loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from khabar import contract
 from khabar.calibration import temperature
-from khabar.contract import WEIGHTS, ModelError, readable_length
+from khabar.contract import WEIGHTS, ModelError, Precision, readable_length
 from khabar.document import Document
 from khabar.encoder import bf16_is_native, blank, locate, pick_device, pretrained
 from khabar.features import ARGUMENTS, IGNORE, MARKERS, Floats, Reader
@@ -28,7 +28,6 @@ from khabar.scoring.reliability import Reliability
 
 __all__ = ["Tagger"]
 
-Precision = Literal["auto", "float32", "bf16"]
 _READER_SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")
 
 
@@ -103,6 +102,16 @@ class Tagger(Labeller):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
+
+    @property
+    def device_type(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self.device.type
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``bf16``."""
+        return "bf16" if self.bf16 else "float32"
 
     def compute(self, batch: Mapping[str, Any]) -> dict[str, Floats]:
         """The arrays of a batch -> logits, (batch, words, tags) for each head."""
@@ -179,6 +188,7 @@ class Tagger(Labeller):
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the contract: {error}") from error
         thresholds = record.get("thresholds", {})  # which folders of older versions do not have
-        model.eval().to(pick_device(device))
-        bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
+        chosen = pick_device(device)
+        model.eval().to(chosen)
+        bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native(chosen))
         return cls(reader, model, record["temperatures"], thresholds, record["meta"], bf16)
