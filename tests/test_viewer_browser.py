@@ -197,6 +197,18 @@ def test_a_phone_shows_the_card_below_and_scrolls_down_only(browser: Browser, ad
     tab.close()
 
 
+def overheard(browser: Browser) -> tuple[Tab, list[str], list[str]]:  # noqa: F811
+    """A tab, what it says and what it asks for."""
+    tab = browser.new_page()
+    heard: list[str] = []
+    requests: list[str] = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: heard.append(message.text))
+    tab.on("pageerror", lambda error: heard.append(str(error)))
+    tab.on("dialog", lambda dialog: heard.append(dialog.message))
+    return tab, heard, requests
+
+
 def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
     text = f"{HARM} {HARM}"
     whole = Mention(0, len(text), HARM)
@@ -204,13 +216,7 @@ def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> 
     write(tmp_path, [hostile, replace(RAID, id="2")])
     (tmp_path / "frame.html").write_text(embedded([hostile]), encoding="utf-8")
     for name in ("articles-00001.html", "index.html", "frame.html"):
-        tab = browser.new_page()
-        heard: list[str] = []
-        requests: list[str] = []
-        tab.on("request", lambda request, to=requests: to.append(request.url))
-        tab.on("console", lambda message, to=heard: to.append(message.text))
-        tab.on("pageerror", lambda error, to=heard: to.append(str(error)))
-        tab.on("dialog", lambda dialog, to=heard: to.append(dialog.message))
+        tab, heard, requests = overheard(browser)
         tab.goto((tmp_path / name).as_uri())
         tab.wait_for_timeout(100)
         frame = tab.frames[-1]
