@@ -75,21 +75,21 @@ def test_a_missing_spacy_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
         VISIT.to_spacy()
 
 
-def test_a_text_becomes_a_document_and_texts_a_list(tagger: Tagger) -> None:
-    one = tagger.label("زار ماكرون لبنان.")
+def test_a_text_becomes_a_document_and_texts_a_list(untrained: Tagger) -> None:
+    one = untrained.label("زار ماكرون لبنان.")
     assert isinstance(one, Document)
     assert (one.id, one.text) == ("1", "زار ماكرون لبنان.")
     assert one.entities is not None
-    several = tagger.label(text for text in ["زار ماكرون لبنان.", ""])
+    several = untrained.label(text for text in ["زار ماكرون لبنان.", ""])
     assert [document.id for document in several] == ["1", "2"]
     assert several[0] == one
-    assert tagger.label([]) == []
+    assert untrained.label([]) == []
 
 
 @pytest.mark.parametrize("texts", [[None], ["نص", VISIT], [b"x"]])
-def test_a_text_is_a_string(tagger: Tagger, texts: Any) -> None:
+def test_a_text_is_a_string(untrained: Tagger, texts: Any) -> None:
     with pytest.raises(DataError, match=rf"text {len(texts)}: expected a string, got \w+; tag\(\) takes documents"):
-        tagger.label(texts)
+        untrained.label(texts)
 
 
 def test_the_labeller_that_ships_is_loaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,26 +56,29 @@ def said(tab: Tab) -> str | None:
     return tab.text_content("#status")
 
 
-def roles(tab: Tab) -> list[tuple[str, str]]:
-    """The words of the selected event's arguments in the text, each with its label."""
-    found: list[tuple[str, str]] = tab.locator(".of").evaluate_all(
-        "all => all.map(one => [one.textContent, getComputedStyle(one, '::before').content])"
-    )
-    return [(text, label.strip('"')) for text, label in found]
+def parts(tab: Tab) -> list[str]:
+    """The pieces of the selected event's arguments in the text."""
+    return tab.locator(".of").all_text_contents()
 
 
-ATTACK = [("الطائرات", "المهاجم"), ("مدينة ", "الهدف"), ("حلب", "none"), ("أمس", "الزمن")]
+def roles(tab: Tab) -> list[str]:
+    """What stands over them."""
+    return tab.locator(".chip").all_text_contents()
+
+
+ATTACK = ["الطائرات", "مدينة ", "حلب", "أمس"]
+ATTACKED = ["المهاجم", "الهدف", "الزمن"]
 
 
 def test_a_click_shows_an_event(tab: Tab) -> None:
     tab.click("b >> text=قصفت")
-    assert roles(tab) == ATTACK
+    assert (parts(tab), roles(tab)) == (ATTACK, ATTACKED)
     assert tab.locator(".event.on .trigger").all_text_contents() == ["قصفت"]
     assert tab.locator(".links path").count() == 3
     assert said(tab) == "هجوم: قصفت (1 / 3)؛ المهاجم: الطائرات؛ الهدف: مدينة حلب؛ الزمن: أمس"
     tab.locator(".event").nth(2).click()
     assert tab.locator("b.on").all_text_contents() == ["التقى"]
-    assert roles(tab) == [("الوزير", "الطرف"), ("القاهرة", "المكان")]
+    assert (parts(tab), roles(tab)) == (["الوزير", "القاهرة"], ["الطرف", "المكان"])
 
 
 def test_events_are_reached_from_the_keyboard(tab: Tab) -> None:
@@ -88,9 +91,9 @@ def test_events_are_reached_from_the_keyboard(tab: Tab) -> None:
         tab.keyboard.press(key)
         assert tab.evaluate(focused) == trigger
     tab.keyboard.press("Escape")
-    assert (tab.locator(".on, .of, .links path").count(), said(tab), tab.evaluate(focused)) == (0, "", "قصفت")
+    assert (tab.locator(".on, .of, .links *").count(), said(tab), tab.evaluate(focused)) == (0, "", "قصفت")
     tab.keyboard.press("Enter")
-    assert roles(tab) == ATTACK
+    assert (parts(tab), roles(tab)) == (ATTACK, ATTACKED)
 
 
 def test_the_text_is_one_stop_of_the_tab_key(tab: Tab) -> None:
@@ -119,7 +122,7 @@ def test_the_page_speaks_arabic_and_english(tab: Tab) -> None:
     assert tab.get_by_role("button", name="الحدث التالي").count() == 1
     tab.click("text=English")
     assert said(tab) == "Conflict:Attack: قصفت (1 / 3); Attacker: الطائرات; Target: مدينة حلب; Time: أمس"
-    assert roles(tab)[0] == ("الطائرات", "Attacker")
+    assert roles(tab) == ["Attacker", "Target", "Time"]
     assert tab.get_by_role("button", name="Next event").count() == 1
     assert tab.get_by_role("searchbox", name="Search the articles").count() == 1
     assert tab.locator(".text").first.evaluate("text => getComputedStyle(text).direction") == "rtl"
@@ -194,6 +197,18 @@ def test_a_phone_shows_the_card_below_and_scrolls_down_only(browser: Browser, ad
     tab.close()
 
 
+def overheard(browser: Browser) -> tuple[Tab, list[str], list[str]]:  # noqa: F811
+    """A tab, what it says and what it asks for."""
+    tab = browser.new_page()
+    heard: list[str] = []
+    requests: list[str] = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: heard.append(message.text))
+    tab.on("pageerror", lambda error: heard.append(str(error)))
+    tab.on("dialog", lambda dialog: heard.append(dialog.message))
+    return tab, heard, requests
+
+
 def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
     text = f"{HARM} {HARM}"
     whole = Mention(0, len(text), HARM)
@@ -201,14 +216,7 @@ def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> 
     write(tmp_path, [hostile, replace(RAID, id="2")])
     (tmp_path / "frame.html").write_text(embedded([hostile]), encoding="utf-8")
     for name in ("articles-00001.html", "index.html", "frame.html"):
-        tab = browser.new_page()
-        heard: list[str] = []
-        requests: list[str] = []
-        listen: Any = tab.on  # of which each overload names its own event
-        listen("request", lambda request, to=requests: to.append(request.url))
-        listen("console", lambda message, to=heard: to.append(message.text))
-        listen("pageerror", lambda error, to=heard: to.append(str(error)))
-        listen("dialog", lambda dialog, to=heard: to.append(dialog.message))
+        tab, heard, requests = overheard(browser)
         tab.goto((tmp_path / name).as_uri())
         tab.wait_for_timeout(100)
         frame = tab.frames[-1]
@@ -218,7 +226,8 @@ def test_nothing_of_an_article_is_ever_run(browser: Browser, tmp_path: Path) -> 
             assert frame.locator(".text").first.evaluate("text => text.textContent") == text
             frame.click("text=English")
             frame.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"harm=1\">')")
-            heard[:] = [words for words in heard if "Content Security Policy" not in words]  # which forbids that
+            refused = ("Content Security Policy", "Not allowed to load")
+            heard[:] = [words for words in heard if not any(reason in words for reason in refused)]
         assert [url for url in requests if not url.startswith(("file://", "about:"))] == []
         assert heard == []
         assert frame.evaluate("typeof window.harm") == "undefined"
@@ -235,16 +244,18 @@ def test_an_index_leads_to_its_articles(browser: Browser, tmp_path: Path) -> Non
     box = tab.locator("h2 >> text=حلب 23").bounding_box()
     assert box is not None
     assert 0 <= box["y"] < 900
-    tab.click("text=All articles")
+    tab.click(".back")
     tab.wait_for_url("**/index.html#lang=en")
     tab.close()
 
 
 @pytest.mark.parametrize("lines", [1, 200])
 def test_ten_thousand_words_stay_fluid(browser: Browser, tmp_path: Path, lines: int) -> None:  # noqa: F811
-    count = 10_000 // len(RAID.text.split())
-    step = len(RAID.text) + 1
-    text = ("\n" if lines > 1 else " ").join([RAID.text.replace("\n", "\n" if lines > 1 else " ")] * count)
+    between = "\n" if lines > 1 else " "
+    report = between.join([RAID.text.replace("\n", between), "وقال مصدر محلي إن الأوضاع في المنطقة هادئة. " * 3])
+    count = 10_000 // len(report.split())
+    step = len(report) + 1
+    text = between.join([report] * count)
 
     def moved(mention: Mention, by: int) -> Mention:
         return replace(mention, start=mention.start + by, end=mention.end + by)
@@ -262,8 +273,8 @@ def test_ten_thousand_words_stay_fluid(browser: Browser, tmp_path: Path, lines: 
       document.querySelectorAll("b[data-t]")[place].click();
       requestAnimationFrame(() => setTimeout(() => done(performance.now() - start)));
     })"""
-    took = sorted(tab.evaluate(select, place) for place in (0, 40, 700, 41, 300))
+    took = sorted(tab.evaluate(select, place) for place in (0, 40, 500, 41, 300))
     print(f"{len(text.split())} words, {len(events)} events: painted {painted:.0f} ms, selected {took} ms")
     assert painted < 8000
-    assert took[2] < 1500
+    assert took[2] < 3000  # generous: a loaded machine took 0.8 s where all is one paragraph, 0.3 s with paragraphs
     tab.close()

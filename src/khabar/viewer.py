@@ -234,7 +234,7 @@ def _own() -> dict[str, Any]:
 
 
 def _render(template: str, **values: Any) -> str:
-    return environment().get_template(template).render(questions=names.QUESTIONS, raw=_raw, **_own(), **values)
+    return environment().get_template(template).render(questions=names.QUESTIONS, raw=_raw, **_own(), **values).lstrip()
 
 
 def _raw(text: str) -> Markup:
@@ -243,9 +243,9 @@ def _raw(text: str) -> Markup:
 
 
 def _lines(parts: Iterable[str]) -> Iterator[str]:
-    """Parts of a text as its lines."""
+    """Parts of a text as its lines; joined, not added: markup would escape what it is added to."""
     rest = ""
     for part in parts:
-        *whole, rest = (rest + part).split("\n")
+        *whole, rest = "".join((rest, part)).split("\n")
         yield from whole
     yield rest

@@ -36,7 +36,10 @@
       else parts.set("lang", language);
       link.href = parts.size ? `${page}#${parts}` : page;
     });
-    if (selected) announce();
+    if (selected) {
+      draw();
+      announce();
+    }
   }
 
   // Events in text order: the pieces of the trigger, the pieces of each argument, the card.
@@ -94,10 +97,6 @@
         const whole = piece.closest("mark");
         if (whole) mark(whole, "held");
       });
-      const { dataset } = pieces[0];
-      dataset.roleAr = dataset.roleAr ? `${dataset.roleAr} · ${row.dataset.ar}` : row.dataset.ar;
-      dataset.roleEn = dataset.roleEn ? `${dataset.roleEn} · ${row.dataset.en}` : row.dataset.en;
-      changed.push(() => { delete dataset.roleAr; delete dataset.roleEn; });
     });
     for (const other of stops.keys()) if (other.tabIndex === 0 && other !== stop) other.tabIndex = -1;
     stop.tabIndex = 0;
@@ -151,14 +150,18 @@
     pick(visible.at(next % visible.length));
   }
 
-  // A line from the trigger to each argument, behind nothing and above the text: thin, in the colour of its question.
+  // Over the text, where it costs no new layout of it: the role of each argument, and a line from the trigger to it.
   function draw() {
     const { card, trigger, parts } = events.get(selected);
     const sheet = card.closest(".article").querySelector(".sheet");
     const links = sheet.querySelector(".links");
+    links.replaceChildren();
     const paper = sheet.getBoundingClientRect();
     const from = trigger[0].getClientRects()[0];
     if (!from) return;
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const chips = new Map();
+    links.append(svg);
     const x = (from.left + from.right) / 2 - paper.left;
     all(".argument", card).forEach((row) => {
       const to = parts.get(row.dataset.argument)[0].getClientRects()[0];
@@ -169,10 +172,19 @@
       const y = (below && !same ? from.bottom : from.top) - paper.top;
       const last = (below || same ? to.top : to.bottom) - paper.top + (below || same ? -10 : 2);
       const bend = same ? -Math.min(30, 12 + Math.abs(end - x) / 14) : (last - y) * 0.55;
-      const path = document.createElementNS(links.namespaceURI, "path");
+      const path = document.createElementNS(svg.namespaceURI, "path");
       path.setAttribute("d", `M${x} ${y} C${x} ${y + bend} ${end} ${same ? last + bend + 8 : last - bend} ${end} ${last}`);
       path.setAttribute("class", row.classList[1]);
-      links.append(path);
+      svg.append(path);
+      const spot = `${to.right} ${to.top}`;
+      const chip = chips.get(spot) ?? document.createElement("span");
+      chip.textContent += chips.has(spot) ? ` · ${say(row)}` : say(row);
+      if (chips.has(spot)) return;
+      chips.set(spot, chip);
+      chip.className = `chip ${row.classList[1]}`;
+      chip.style.right = `${paper.right - to.right - 3}px`;
+      chip.style.top = `${to.top - paper.top}px`;
+      links.append(chip);
     });
     changed.push(() => links.replaceChildren());
   }
