@@ -55,7 +55,7 @@ def test_a_cluster_gives_what_one_process_gives_though_a_worker_dies(
     cluster: None, trained: Path, source: Path, tmp_path: Path
 ) -> None:
     killed: list[int] = []
-    killer = threading.Thread(target=kill_a_worker, args=(tmp_path / "cluster", killed))
+    killer = threading.Thread(target=kill_a_worker, args=(tmp_path / "cluster", killed), daemon=True)
     killer.start()
     on_cluster = predict(trained, [source], tmp_path / "cluster", partial(engines.ray, workers=2), shard=64)
     killer.join()
@@ -79,8 +79,9 @@ def test_what_is_wrong_with_the_input_is_said_as_it_is_elsewhere(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"workers": 3}, "3 workers of 1 CPU each, but the cluster has 2"),
-        ({"workers": 1, "worker_gpus": 1}, "1 workers of 1 GPU each, but the cluster has 0"),
+        ({"workers": 3}, "3 workers of 1 CPU each, but the cluster has room for 2"),
+        ({"workers": 0}, "0 workers of 1 CPU: expected at least one of each"),
+        ({"workers": 1, "worker_gpus": 1}, "1 workers of 1 CPU and 1 GPU each, but the cluster has room for 0"),
     ],
 )
 def test_more_than_the_cluster_has_is_refused(
@@ -99,6 +100,7 @@ def test_without_ray_the_message_names_the_extra(
     trained: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "khabar.cluster", raising=False)
+    monkeypatch.delattr("khabar.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(DataError, match=r"khabar\[ray\]"):
         predict(trained, [source], tmp_path / "out", engines.ray)

@@ -115,6 +115,7 @@ def test_the_settings_of_a_run_are_in_its_manifest(trained: Path, tmp_path: Path
         "khabar": version("khabar"),
         "backend": "torch",
         "device": "cpu",
+        "precision": "float32",
         "batch_tokens": 2048,
         "longest": 500,
         "shard": 7,

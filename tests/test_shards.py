@@ -18,7 +18,7 @@ from khabar import shards
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines, parquet
 from khabar.manifest import MANIFEST, Manifest
-from khabar.shards import in_order, label, label_file
+from khabar.shards import in_order, label, label_file, read
 from khabar.sources import Refused, articles
 
 Chunks = Iterable[Sequence[Document]]
@@ -198,8 +198,54 @@ def test_a_finished_folder_is_checked_and_left(tmp_path: Path, caplog: pytest.Lo
     folder = tmp_path / "out"
     report = label(stream("ddx"), engine, folder, SETTINGS)
     caplog.set_level("INFO")
-    assert label(stream(""), engine, folder, SETTINGS) == report
+    assert label(stream("ddx"), engine, folder, SETTINGS) == report
     assert caplog.messages == [f"{folder}: complete: every shard is as it was written, nothing is left to do"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("", "the input is not what this shard was made from"),
+        ("dxx", "the input is not what"),
+        ("ddxd", "the input ended with this shard, and now goes on with 'خبر 3'"),
+    ],
+)
+def test_a_finished_folder_is_not_taken_for_that_of_another_input(pattern: str, message: str, tmp_path: Path) -> None:
+    label(stream("ddx"), engine, tmp_path / "out", SETTINGS)
+    with pytest.raises(DataError, match=message):
+        label(stream(pattern), engine, tmp_path / "out", SETTINGS)
+
+
+def test_a_full_shard_may_be_followed_only_before_the_run_is_complete(tmp_path: Path) -> None:
+    label(stream("ddxd"), engine, tmp_path / "out", SETTINGS, shard=2)
+    with pytest.raises(DataError, match="complete, but the input goes on"):
+        label(stream("ddxdd"), engine, tmp_path / "out", SETTINGS, shard=2)
+
+
+def test_what_is_made_of_the_output_is_made_before_a_run_is_over(tmp_path: Path) -> None:
+    """A kill while pages are written does not mean that everything is labelled again."""
+    output = tmp_path / "out.jsonl"
+
+    def killed() -> None:
+        raise OSError("the power went")
+
+    with pytest.raises(OSError, match="the power went"):
+        label_file(stream("ddx"), engine, output, SETTINGS, finish=killed)
+    seen: list[str | None] = []
+
+    def refusing(chunks: Chunks) -> Labelled:
+        pytest.fail("labelled again")
+        yield from labelled(chunks)
+
+    label_file(
+        stream("ddx"),
+        in_order(refusing),
+        output,
+        SETTINGS,
+        finish=lambda: seen.extend(d.id for d in read(output, "jsonl")),
+    )
+    assert seen == ["خبر 0", "خبر 1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.errors.jsonl", "out.jsonl"]
 
 
 def damage(folder: Path, name: str, data: bytes | None) -> None:

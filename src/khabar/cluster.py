@@ -91,7 +91,7 @@ def engine(worker: Worker, workers: int, address: str | None, resources: Mapping
 
 def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.WARNING)
-    dashboard = {} if address else {"include_dashboard": False}
+    dashboard: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
         ray.init(address=address or "local", logging_level=logging.WARNING, log_to_driver=False, **dashboard)
     except ConnectionError as error:
@@ -104,7 +104,8 @@ def _check(workers: int, resources: Mapping[str, float]) -> None:
     if workers < 1 or resources["num_cpus"] < 1:
         raise DataError(f"{workers} workers of {resources['num_cpus']:g} CPU: expected at least one of each")
     needed = {"CPU": resources["num_cpus"], "GPU": resources["num_gpus"]}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    every: Any = ray.nodes  # untyped
+    nodes = [node["Resources"] for node in every() if node["Alive"]]
     room = sum(min(int(node.get(name, 0) // each) for name, each in needed.items() if each) for node in nodes)
     if workers > room:
         each = " and ".join(f"{number:g} {name}" for name, number in needed.items() if number)

@@ -165,10 +165,10 @@ def chunks(records: Records, shard: int, finished: Sequence[ShardRecord], folder
             raise DataError(
                 f"{Path(folder) / done.file}: the input is not what this shard was made from: {_OTHER_INPUT}"
             )
-    if finished and finished[-1].records < shard and (record := next(stream, None)):
+    if finished and finished[-1].records < shard and (further := next(stream, None)):
         raise DataError(
             f"{Path(folder) / finished[-1].file}: the input ended with this shard, and now goes on with "
-            f"{record.id!r}: {_OTHER_INPUT}"
+            f"{further.id!r}: {_OTHER_INPUT}"
         )
     number, read = len(finished), sum(done.records for done in finished)
     while (first := next(stream, None)) is not None:
