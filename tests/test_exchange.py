@@ -617,7 +617,7 @@ def test_columns_hold_one_layer(tmp_path: Path) -> None:
 
 def test_a_conversion_that_cannot_be_is_refused(tmp_path: Path) -> None:
     source = put(tmp_path / "in.jsonl", "")
-    with pytest.raises(DataError, match="there is no format 'xml', expected one of jsonl, conll"):
+    with pytest.raises(DataError, match="there is no format 'xml', expected one of jsonl, parquet, conll"):
         convert("jsonl", "xml", source, tmp_path / "out")
     with pytest.raises(DataError, match="source and output are one"):
         convert("jsonl", "doccano", source, source)

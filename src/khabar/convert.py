@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from khabar.document import DataError, Document
-from khabar.formats import brat, cas, conll, docbin, doccano, jsonl, label_studio, lines, oneie, rows
+from khabar.formats import brat, cas, conll, docbin, doccano, jsonl, label_studio, lines, oneie, parquet, rows
 from khabar.formats.spans import as_layer, lose, of_layer
 from khabar.ontology import Ontology
 
@@ -66,8 +66,17 @@ def _write_lines(path: Path | str, documents: Iterable[Document], *, report: Cou
     jsonl.write(path, documents)  # holds everything
 
 
+def _read_parquet(path: Path | str, *, report: Counter[str] | None = None) -> Iterator[Document]:
+    return parquet.read(path)  # other columns become metadata: nothing is lost
+
+
+def _write_parquet(path: Path | str, documents: Iterable[Document], *, report: Counter[str] | None = None) -> None:
+    parquet.write(path, documents)  # holds everything
+
+
 FORMATS: Mapping[str, Format] = {
     "jsonl": Format(jsonl.read, _write_lines),
+    "parquet": Format(_read_parquet, _write_parquet),
     "conll": Format(_read_columns, _write_columns),
     "brat": Format(brat.read, brat.write),
     "label_studio": Format(label_studio.read, label_studio.write),

@@ -7,21 +7,21 @@ a span, and the text of a ``Doc`` is the document's, white space included. Needs
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from khabar.document import DataError, Document, Mention
+from khabar.formats.spans import dumps, layers_of
 
-__all__ = ["convert"]
+__all__ = ["KEY", "convert"]
 
-_KEY = "khabar"
+KEY = "khabar"  # of user_data
 
 
 def convert(document: Document, vocabulary: Any = None) -> Any:
     """The ``spacy.tokens.Doc`` of a document; ``vocabulary`` is that of its pipeline, else one of Arabic.
 
-    Raises `DataError` where spaCy is missing.
+    Raises `DataError` where spaCy is missing, or metadata is no JSON.
     """
     try:
         import spacy
@@ -36,10 +36,9 @@ def convert(document: Document, vocabulary: Any = None) -> Any:
     def span(mention: Mention) -> Any:
         return Span(doc, first[mention.start], last[mention.end] + 1, label=mention.label)
 
-    layers = [name for name in ("entities", "events") if getattr(document, name) is not None]
     doc.set_ents(
         [span(mention) for mention in document.entities or ()],
-        default="outside" if "entities" in layers else "missing",
+        default="missing" if document.entities is None else "outside",
     )
     events = document.events or ()
     arguments = [(number, argument) for number, event in enumerate(events) for argument in event.arguments]
@@ -52,8 +51,8 @@ def convert(document: Document, vocabulary: Any = None) -> Any:
         "triggers": [event.trigger.score for event in events],
         "arguments": [argument.score for _, argument in arguments],
     }
-    record = {"id": document.id, "meta": dict(document.meta), "layers": layers, "scores": scores}
-    doc.user_data[_KEY] = json.dumps(record, ensure_ascii=False)
+    record = {"id": document.id, "meta": dict(document.meta), "layers": layers_of(document), "scores": scores}
+    doc.user_data[KEY] = dumps(document, record)
     return doc
 
 

@@ -1,9 +1,6 @@
-"""spaCy's ``DocBin``: entities in ``doc.ents``, events in the span groups ``triggers`` and ``arguments``.
+"""spaCy's ``DocBin``: a file of ``Doc`` as `khabar.formats.doc` makes them. Needs ``khabar[spacy]``.
 
-The attribute ``events`` of ``arguments`` says for each span which trigger it belongs to. Id, metadata, layers and
-scores are one JSON string in ``doc.user_data["khabar"]``. Tokens are cut at the edges of mentions, so that each is a
-span (spaCy aligns them with its own tokens in training), and the text of a ``Doc`` is the document's, white space
-included. Needs ``khabar[spacy]``.
+Tokens are cut at the edges of mentions; spaCy aligns them with its own tokens in training.
 """
 
 from __future__ import annotations
@@ -16,11 +13,10 @@ from typing import Any
 
 from khabar.document import DataError, Document, Event, Mention
 from khabar.formats import folders
-from khabar.formats.spans import LAYERS, disjoint, dumps, layers_of
+from khabar.formats.doc import KEY, convert
+from khabar.formats.spans import LAYERS, disjoint
 
 __all__ = ["read", "write"]
-
-_KEY = "khabar"
 
 
 def _spacy() -> Any:
@@ -38,54 +34,8 @@ def write(path: Path | str, documents: Iterable[Document], *, report: Counter[st
     vocabulary = spacy.blank("ar").vocab
     bin_ = spacy.tokens.DocBin(attrs=["ENT_IOB", "ENT_TYPE"], store_user_data=True)
     for document in documents:
-        bin_.add(_doc(spacy, vocabulary, document))
+        bin_.add(convert(document, vocabulary))
     folders.put(path, bin_.to_bytes())
-
-
-def _doc(spacy: Any, vocabulary: Any, document: Document) -> Any:
-    words, spaces = _tokens(document)
-    doc = spacy.tokens.Doc(vocabulary, words=words, spaces=spaces)
-    first = {token.idx: token.i for token in doc}
-    last = {token.idx + len(token): token.i for token in doc}
-
-    def span(mention: Mention) -> Any:
-        return spacy.tokens.Span(doc, first[mention.start], last[mention.end] + 1, label=mention.label)
-
-    annotated = document.entities is not None
-    doc.set_ents([span(m) for m in document.entities or ()], default="outside" if annotated else "missing")
-    events = document.events or ()
-    arguments = [(number, argument) for number, event in enumerate(events) for argument in event.arguments]
-    doc.spans["triggers"] = [span(event.trigger) for event in events]
-    doc.spans["arguments"] = spacy.tokens.SpanGroup(
-        doc, name="arguments", spans=[span(a) for _, a in arguments], attrs={"events": [n for n, _ in arguments]}
-    )
-    record = {"id": document.id, "meta": dict(document.meta), "layers": layers_of(document)}
-    record["scores"] = {
-        "entities": [m.score for m in document.entities or ()],
-        "triggers": [event.trigger.score for event in events],
-        "arguments": [argument.score for _, argument in arguments],
-    }
-    doc.user_data[_KEY] = dumps(document, record)
-    return doc
-
-
-def _tokens(document: Document) -> tuple[list[str], list[bool]]:
-    """Words and whether a space follows each; a mention begins and ends with a token."""
-    text = document.text
-    starts = {mention.start for mention in document.mentions()}
-    ends = {mention.end for mention in document.mentions()}
-    cuts = starts | ends
-    words: list[str] = []
-    spaces: list[bool] = []
-    for place, character in enumerate(text):
-        if character == " " and words and not spaces[-1] and place not in starts and place + 1 not in ends:
-            spaces[-1] = True
-        elif words and not spaces[-1] and place not in cuts and not (character.isspace() or words[-1][-1].isspace()):
-            words[-1] += character
-        else:
-            words.append(character)
-            spaces.append(False)
-    return words, spaces
 
 
 def read(
@@ -115,7 +65,7 @@ def read(
 
 
 def _document(doc: Any, number: str, layers: Collection[str] | None, report: Counter[str]) -> Document:
-    record: Mapping[str, Any] = json.loads(doc.user_data.get(_KEY, "{}"))
+    record: Mapping[str, Any] = json.loads(doc.user_data.get(KEY, "{}"))
     scores = record.get("scores", {})
 
     def mentions(kind: str, spans: Iterable[Any]) -> list[Mention]:
