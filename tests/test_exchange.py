@@ -594,7 +594,7 @@ def test_every_format_is_converted_and_says_what_it_loses(
         needs(NEEDED[name])
     jsonl.write(tmp_path / "in.jsonl", [ARTICLE])
     report = convert("jsonl", name, tmp_path / "in.jsonl", tmp_path / "out", ontology=ONTOLOGY)
-    assert len(caplog.records) == len(report)
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == len(report)
     back = convert(name, "jsonl", tmp_path / "out", tmp_path / "back.jsonl")
     (found,) = jsonl.read(tmp_path / "back.jsonl")
     if name not in ("conll", "oneie"):  # these are of tokens and sentences, and it crosses both
