@@ -600,7 +600,7 @@ def test_every_format_is_converted_and_says_what_it_loses(
     if name not in ("conll", "oneie"):  # these are of tokens and sentences, and it crosses both
         assert (found.entities, found.events) == (ARTICLE.entities, ARTICLE.events)
     assert back == {}
-    lossless = {"jsonl", "label_studio", "spacy", "huggingface"}
+    lossless = {"jsonl", "parquet", "label_studio", "spacy", "huggingface"}
     assert ("score lost" in report) == (name not in lossless)
     assert (found == ARTICLE) == (name in lossless | {"doccano", "cas"})
 
