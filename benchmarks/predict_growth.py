@@ -26,6 +26,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -42,10 +43,15 @@ from khabar.tagger import Tagger
 SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 COUNTS = (1_000, 5_000, 50_000)  # articles
 LENGTHS = (100, 1_000, 10_000, 100_000)  # words of one article
-RARE = 2.5  # how much likelier than the other tags O is made: about as many triggers as in news
+TAGGED = {
+    "entities": 0.25,
+    "triggers": 0.05,
+    "arguments": 0.3,
+    "clitics": 0.3,
+}  # words with another tag than O, as in news
 
 
-def small(folder: Path) -> Path:
+def small(folder: Path, sample: Document) -> Path:
     """A model folder with the shipped labeller's ontology and windows, whose encoder is small and knows nothing."""
     tokenizer = AutoTokenizer.from_pretrained(COMPACT)
     torch.manual_seed(1)
@@ -55,12 +61,15 @@ def small(folder: Path) -> Path:
     tokenizer.save_pretrained(folder / "encoder")
     shipped = Tagger.load(COMPACT, "cpu").reader
     tagger = Tagger.create(str(folder / "encoder"), shipped.ontology, shipped.heads)
+    heads: dict[str, Any] = dict(tagger.model.heads.items())
     with torch.no_grad():
-        for head in tagger.model.heads.values():
-            weight: Any = head.weight
-            weight.mul_(20.0)  # so that tags differ from word to word
-            bias: Any = head.bias
-            bias[0] = RARE
+        for head in heads.values():
+            head.weight.mul_(20.0)  # so that tags differ from word to word
+        windows = tagger.reader.text_pass(tagger.reader.read(sample))
+        for name, head in heads.items():
+            scores = np.concatenate([row[name] for row in tagger.logits(windows)])
+            lead = scores[:, 1:].max(axis=1) - scores[:, 0]
+            head.bias[0] = float(np.quantile(lead, 1 - TAGGED[name]))
     tagger.save(folder / "model")
     return folder / "model"
 
@@ -91,6 +100,8 @@ def main() -> None:
     parser.add_argument("articles", type=Path, help="JSONL with id and text")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--words", type=int, default=40, help="words of each of many articles")
+    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="articles")
+    parser.add_argument("--lengths", type=int, nargs="*", default=LENGTHS, help="words of one article")
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.model:
@@ -101,13 +112,13 @@ def main() -> None:
     console.print(f"{platform.machine()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = small(folder)
+        model = small(folder, Document("sample", " ".join(word for text in texts[:20] for word in text)))
         many, long = {}, {}
-        for count in COUNTS:
+        for count in options.counts:
             again = islice(cycle(texts), count)
             many[count] = folder / f"{count}-articles.jsonl"
             jsonl.write(many[count], (Document(str(n), " ".join(t[: options.words])) for n, t in enumerate(again)))
-        for length in LENGTHS:
+        for length in options.lengths:
             every = (" ".join(text) + "\n" for text in cycle(texts))
             text, words = "", 0
             while words < length:
@@ -119,7 +130,8 @@ def main() -> None:
             one = " ".join(text.split(" ")[:length])
             jsonl.write(long[length], (Document(str(n), one) for n in range(copies)))
         for title, sources in (("articles", many), ("words of one article", long)):
-            console.print(grown(title, sources, model, options.turns))
+            if sources:
+                console.print(grown(title, sources, model, options.turns))
 
 
 def grown(title: str, sources: dict[int, Path], model: Path, turns: int) -> Table:
