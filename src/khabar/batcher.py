@@ -102,6 +102,7 @@ class Batcher:
                 raise Busy(min(max(1, math.ceil(self._pace * len(self._waiting))), _LONGEST_RETRY))
 
     def _work(self) -> None:
+        chunk: list[Waiting] | None = None
         try:
             while (chunk := self._take()) is not None:
                 if chunk:
@@ -113,9 +114,9 @@ class Batcher:
             with self._changed:
                 self._open = False
                 left, self._waiting = self._waiting, deque()
-            for _, future in left:
-                if future.set_running_or_notify_cancel():
-                    future.set_exception(Closed())
+            begun = [future for _, future in chunk or () if not future.done()]
+            for future in [*begun, *(future for _, future in left if future.set_running_or_notify_cancel())]:
+                future.set_exception(Closed())
 
     def _take(self) -> list[Waiting] | None:
         """The next chunk, in the order of arrival; ``None`` where all is done and no more comes."""
