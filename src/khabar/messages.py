@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-__all__ = ["Answer", "Article", "Articles", "Bounds", "Health", "Model", "Problem", "Refusal", "declared", "problem"]
+__all__ = [
+    "Answer",
+    "Article",
+    "Articles",
+    "Body",
+    "Bounds",
+    "Health",
+    "Model",
+    "Problem",
+    "Refusal",
+    "declared",
+    "problem",
+]
 
 _TEXT = "قصفت الطائرات مدينة حلب أمس."
 
@@ -29,6 +41,14 @@ class Articles(_Strict):
     """Several articles to label together."""
 
     articles: list[Article] = Field(min_length=1)
+
+
+def _kind(body: Any) -> str:
+    return "articles" if isinstance(body, dict) and "articles" in body else "article"
+
+
+# Which of the two a body is meant to be is seen first, so that what is wrong with it is said of that one alone.
+Body = Annotated[Annotated[Article, Tag("article")] | Annotated[Articles, Tag("articles")], Discriminator(_kind)]
 
 
 class Entity(_Strict):

@@ -23,7 +23,7 @@ from khabar.document import Document
 from khabar.guard import Guard
 from khabar.labeller import BATCH_TOKENS, Labeller
 from khabar.limits import Limits
-from khabar.messages import Answer, Article, Articles, Bounds, Health, Model, Refusal, declared, problem
+from khabar.messages import Answer, Article, Articles, Body, Bounds, Health, Model, Refusal, declared, problem
 from khabar.sources import Refused, readable
 
 __all__ = ["app"]
@@ -82,7 +82,7 @@ def app(labeller: Labeller, limits: Limits | None = None, batch_tokens: int = BA
     )
     async def label(
         request: Request,
-        body: Article | Articles,
+        body: Body,
         format: Annotated[  # noqa: A002 (the name of the parameter)
             Literal["json", "html"], Query(description="html: a fragment to read, as the page at / shows it")
         ] = "json",
