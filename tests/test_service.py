@@ -402,7 +402,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         serve(tmp_path, port=taken.getsockname()[1])
     for settings in ({"articles": 300}, {"body": 0}, {"seconds": float("nan")}, {"connections": 0}):
         with pytest.raises(DataError, match=next(iter(settings))):
-            serve(tmp_path, port=0, **settings)  # type: ignore[arg-type]
+            serve(tmp_path, port=0, **settings)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(DataError, match=r"pip install 'khabar\[serve\]'"):
         serve(tmp_path)

@@ -102,9 +102,10 @@ class Batcher:
                 raise Busy(min(max(1, math.ceil(self._pace * len(self._waiting))), _LONGEST_RETRY))
 
     def _work(self) -> None:
-        chunk: list[Waiting] | None = None
+        begun: list[Waiting] = []
         try:
             while (chunk := self._take()) is not None:
+                begun = chunk
                 if chunk:
                     began = time.monotonic()
                     self._label(chunk)
@@ -114,8 +115,9 @@ class Batcher:
             with self._changed:
                 self._open = False
                 left, self._waiting = self._waiting, deque()
-            begun = [future for _, future in chunk or () if not future.done()]
-            for future in [*begun, *(future for _, future in left if future.set_running_or_notify_cancel())]:
+            unanswered = [future for _, future in begun if not future.done()]
+            unanswered += [future for _, future in left if future.set_running_or_notify_cancel()]
+            for future in unanswered:
                 future.set_exception(Closed())
 
     def _take(self) -> list[Waiting] | None:

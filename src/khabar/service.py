@@ -161,7 +161,8 @@ async def _labelled(request: Request, futures: Sequence[Future[Document]], secon
     answer = asyncio.gather(*map(asyncio.wrap_future, futures))
     gone = asyncio.ensure_future(request.receive())  # after the body comes nothing but the end of the connection
     try:
-        await asyncio.wait({answer, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {answer, gone}
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return answer.result() if answer.done() else None
     finally:
         gone.cancel()
