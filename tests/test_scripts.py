@@ -33,6 +33,7 @@ from khabar.formats import jsonl, lines
 from khabar.ontology import Ontology
 from khabar.predict import predict
 from khabar.prepare import prepare
+from khabar.serve import serve
 from khabar.tagger import Tagger
 from khabar.train import train
 
@@ -146,6 +147,8 @@ ERRORS: dict[str, tuple[str, list[str], str]] = {
         ["checkpoint=gone", "sources=[x.txt]", "output=o.jsonl"],
         "not a folder that khabar saved",
     ),
+    "no model to serve": ("serve", ["checkpoint=gone", "port=0"], "not a folder that khabar saved"),
+    "no limit": ("serve", ["checkpoint=gone", "seconds=0"], "expected a number above 0"),
     "model to score not there": ("evaluate", ["data=jsonl", "checkpoint=gone"], "not a folder that khabar saved"),
 }
 
@@ -158,7 +161,7 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["prepare_data", "train", "evaluate", "export", "predict", "compare", "aggregate", "convert"]
+    "name", ["prepare_data", "train", "evaluate", "export", "predict", "serve", "compare", "aggregate", "convert"]
 )
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
@@ -167,7 +170,7 @@ def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.Ca
     assert not end.value.code
     printed = capsys.readouterr().out
     assert "Configuration groups" in printed
-    assert "source" in printed or "output" in printed
+    assert any(key in printed for key in ("source", "output", "checkpoint"))
 
 
 @pytest.mark.parametrize("override", ["epochs=3", "trainer.num_epochs=3", "task.windows=2", "data.corpus.folder=x"])
@@ -203,6 +206,15 @@ def test_the_keys_of_a_prediction_are_parameters_of_predict() -> None:
     config = composed("predict", "checkpoint=m", "sources=[a.txt]", "output=o.jsonl")
     accepts(predict, **instantiate(config, _convert_="all"))
     assert set(config) == set(inspect.signature(predict).parameters)
+
+
+def test_the_keys_of_the_service_are_parameters_of_serve() -> None:
+    config = instantiate(composed("serve", "checkpoint=m"), _convert_="all")
+    parameters = inspect.signature(serve).parameters
+    assert set(config) == set(parameters)
+    assert {k: v for k, v in config.items() if k != "checkpoint"} == {
+        k: p.default for k, p in parameters.items() if k != "checkpoint"
+    }
 
 
 def test_the_keys_of_a_conversion_are_parameters_of_convert(

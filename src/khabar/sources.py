@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines
 
-__all__ = ["ERRORS", "MANIFEST", "STDIN", "Refused", "articles"]
+__all__ = ["ERRORS", "MANIFEST", "STDIN", "Refused", "articles", "readable"]
 
 STDIN = "-"
 INPUT = "standard input"
@@ -132,7 +132,7 @@ def _plain(file: BinaryIO, name: str, place: str, longest: int, before: bytes = 
         text = lines.decode(data, place).removeprefix("\ufeff")
     except DataError as error:
         return Refused(name, place, _reason(error, place))
-    return _readable({"id": name, "text": text}, place, longest)
+    return readable({"id": name, "text": text}, place, longest)
 
 
 def _lines(numbered: Iterator[tuple[int, bytes | None]], place: str, longest: int) -> Iterator[Document | Refused]:
@@ -145,7 +145,7 @@ def _line(line: bytes | None, place: str, longest: int) -> Document | Refused:
     if line is None:
         return Refused(None, place, f"a line of more than {_most(longest):,} bytes: an article may be {longest:,} long")
     try:
-        return _readable(jsonl.record(lines.decode(line, place), place), place, longest)
+        return readable(jsonl.record(lines.decode(line, place), place), place, longest)
     except DataError as error:
         return Refused(None, place, _reason(error, place))
 
@@ -156,7 +156,7 @@ def _rows(path: Path, longest: int) -> Iterator[Document | Refused]:
     for number, row in parquet.rows(path):
         place = f"{path}: row {number}"
         try:
-            yield _readable(parquet.record(row, place), place, longest)
+            yield readable(parquet.record(row, place), place, longest)
         except DataError as error:
             yield Refused(None, place, _reason(error, place))
 
@@ -176,8 +176,8 @@ def _stdin(longest: int) -> Iterator[Document | Refused]:
         yield from _lines(lines.numbered(stream, _most(longest), first), INPUT, longest)
 
 
-def _readable(record: dict[str, Any], place: str, longest: int) -> Document | Refused:
-    """A record as an article, if it is one that can be labelled and written again."""
+def readable(record: dict[str, Any], place: str, longest: int) -> Document | Refused:
+    """A record as an article, if it is one that can be labelled and written again; ``place`` says where it stands."""
     name: Any = record.get("id")
     text = record.get("text")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -22,12 +22,25 @@ from khabar.formats import lines
 from khabar.markup import digest, environment, source
 from khabar.ontology import Ontology
 
-__all__ = ["Paragraph", "Piece", "Run", "embedded", "page", "paragraphs", "write"]
+__all__ = ["Paragraph", "Piece", "Run", "desk", "embedded", "fragment", "page", "paragraphs", "write"]
 
 ARTICLES = 20  # of a page
 CHARACTERS = 200_000  # of a page; an article is never divided
 _GROUNDS = 8  # colours of types in base.css; types beyond them begin again
 _PAGE = "articles-{:05d}.html"
+# Why the service labels nothing: a status of HTTP, 0 where no answer comes -> what its page says.
+_REFUSALS = {
+    0: ("لم تُجب الخدمة.", "The service did not answer."),
+    408: ("استغرق الإرسال وقتًا طويلًا.", "It took too long to send."),
+    413: ("المقال أطول مما تقبله الخدمة.", "The article is longer than the service accepts."),
+    422: (
+        "لا يمكن قراءة هذا المقال: ليس فيه حرف ولا رقم، أو هو أطول من {} حرف.",
+        "This article cannot be read: it has no letter or digit, or more than {} characters.",
+    ),
+    429: ("الخدمة مشغولة الآن، أعد المحاولة بعد قليل.", "The service is busy: try again in a moment."),
+    500: ("تعذّرت قراءة هذا المقال.", "This article could not be read."),
+    503: ("لم تفرغ الخدمة من المقال في الوقت المتاح.", "The service had no time left for the article."),
+}
 _EXCERPT = 90  # characters of an article that the index shows
 
 
@@ -72,18 +85,24 @@ def page(documents: Iterable[Document], ontology: Ontology | None = None, *, bac
         back: the address of an index that the page links to.
 
     """
-    documents, glosses = list(documents), ontology or names.shipped()
-    counts = Counter(m.label for document in documents for m in document.entities or ())
-    types = {label: number % _GROUNDS for number, label in enumerate(sorted(counts))}
-    return _render(
-        "viewer.html.jinja",
-        title=documents[0].id if len(documents) == 1 else f"{len(documents)}",
-        articles=[_article(document, glosses) for document in documents],
-        types=types,
-        counts=counts,
-        glosses=glosses.entities,
-        back=back,
-    )
+    documents = list(documents)
+    title = documents[0].id if len(documents) == 1 else f"{len(documents)}"
+    return _render("viewer.html.jinja", **_shown(documents, ontology), **_own(), title=title, back=back)
+
+
+def desk(longest: int) -> str:
+    """The page of `khabar.service`: a box to paste an article of at most ``longest`` characters into.
+
+    It sends the article to ``label?format=html``, beside it, and shows the `fragment` that is answered.
+    """
+    refusals = [(status, *(words.format(longest) for words in said)) for status, said in _REFUSALS.items()]
+    own = _own(("service.css",), ("service.js",))
+    return _render("viewer.html.jinja", **_shown([], asking=True), **own, title="", back=None, refusals=refusals)
+
+
+def fragment(documents: Iterable[Document], ontology: Ontology | None = None) -> str:
+    """What a `page` shows of the documents, without the page."""
+    return _render("viewer-articles.html.jinja", **_shown(list(documents), ontology))
 
 
 def write(folder: Path | str, documents: Iterable[Document], ontology: Ontology | None = None) -> int:
@@ -165,6 +184,18 @@ def paragraphs(document: Document) -> list[Paragraph]:
     return found
 
 
+def _shown(documents: Sequence[Document], ontology: Ontology | None = None, asking: bool = False) -> dict[str, Any]:
+    glosses = ontology or names.shipped()
+    counts = Counter(m.label for document in documents for m in document.entities or ())
+    return {
+        "articles": [_article(document, glosses) for document in documents],
+        "types": {label: number % _GROUNDS for number, label in enumerate(sorted(counts))},
+        "counts": counts,
+        "glosses": glosses.entities,
+        "asking": asking,
+    }
+
+
 def _article(document: Document, ontology: Ontology) -> dict[str, Any]:
     events = document.events or ()
     source_ = {key: document.meta.get(key) for key in ("title", "source", "date", "year")}
@@ -227,14 +258,14 @@ def _pages(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield held
 
 
-def _own() -> dict[str, Any]:
+def _own(styles: Sequence[str] = (), scripts: Sequence[str] = ()) -> dict[str, Any]:
     """The style and the script of a page, and what its policy calls them."""
-    style, script = source("base.css", "viewer.css"), source("viewer.js")
+    style, script = source("base.css", "viewer.css", *styles), source("viewer.js", *scripts)
     return {"style": style, "script": script, "digests": {"style": digest(style), "script": digest(script)}}
 
 
 def _render(template: str, **values: Any) -> str:
-    return environment().get_template(template).render(questions=names.QUESTIONS, raw=_raw, **_own(), **values).lstrip()
+    return environment().get_template(template).render(questions=names.QUESTIONS, raw=_raw, **values).lstrip()
 
 
 def _raw(text: str) -> Markup:

@@ -4,7 +4,6 @@
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const at = (id) => document.getElementById(id);
-  const articles = all(".article");
   const say = (element) => element.dataset[root.lang];
   let address = new URLSearchParams(location.hash.slice(1));
 
@@ -43,26 +42,33 @@
   }
 
   // Events in text order: the pieces of the trigger, the pieces of each argument, the card.
-  const events = new Map(all(".event").map((card) => [card.dataset.event, { card, trigger: [], parts: new Map() }]));
-  all("[data-t], [data-a]").forEach((piece) => {
-    for (const key of (piece.dataset.t ?? "").split(" ").filter(Boolean)) events.get(key).trigger.push(piece);
-    for (const name of (piece.dataset.a ?? "").split(" ").filter(Boolean)) {
-      const [key, number] = name.split(":");
-      const { parts } = events.get(key);
-      parts.set(number, [...(parts.get(number) ?? []), piece]);
+  let articles, events, keys;
+  let stops; // the first piece of a trigger -> its events
+  const texts = new Map();
+
+  function gather() {
+    articles = all(".article");
+    texts.clear();
+    events = new Map(all(".event").map((card) => [card.dataset.event, { card, trigger: [], parts: new Map() }]));
+    all("[data-t], [data-a]").forEach((piece) => {
+      for (const key of (piece.dataset.t ?? "").split(" ").filter(Boolean)) events.get(key).trigger.push(piece);
+      for (const name of (piece.dataset.a ?? "").split(" ").filter(Boolean)) {
+        const [key, number] = name.split(":");
+        const { parts } = events.get(key);
+        parts.set(number, [...(parts.get(number) ?? []), piece]);
+      }
+    });
+    keys = [...events.keys()];
+    stops = new Map();
+    for (const [key, { trigger: [first] }] of events) stops.set(first, [...(stops.get(first) ?? []), key]);
+    for (const stop of stops.keys()) {
+      stop.setAttribute("role", "button");
+      stop.setAttribute("aria-pressed", "false");
+      stop.tabIndex = -1;
     }
-  });
-  const keys = [...events.keys()];
-  const stops = new Map(); // the first piece of a trigger -> its events
-  for (const [key, { trigger: [first] }] of events) stops.set(first, [...(stops.get(first) ?? []), key]);
-  for (const stop of stops.keys()) {
-    stop.setAttribute("role", "button");
-    stop.setAttribute("aria-pressed", "false");
-    stop.tabIndex = -1;
-  }
-  if (keys.length) {
-    events.get(keys[0]).trigger[0].tabIndex = 0;
-    all(".steps, .hint").forEach((one) => { one.hidden = false; });
+    if (keys.length) events.get(keys[0]).trigger[0].tabIndex = 0;
+    all(".steps, #articles > .hint").forEach((one) => { one.hidden = !keys.length; });
+    at("place")?.replaceChildren(keys.length ? String(keys.length) : "");
   }
 
   let selected = null;
@@ -217,6 +223,7 @@
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (target.matches("textarea")) return;
     if (target.matches("input")) {
       if (key !== "Escape") return;
       target.value = "";
@@ -236,7 +243,6 @@
   // As people write: without vowel signs, with one alef, one ya, one ha.
   const folded = (text) =>
     text.toLowerCase().replace(/[\u064b-\u0652\u0640]/g, "").replace(/[أإآ]/g, "ا").replace(/ى/g, "ي").replace(/ة/g, "ه");
-  const texts = new Map();
 
   function filter() {
     const wanted = folded(at("search").value.trim());
@@ -272,7 +278,15 @@
     if (events.has(address.get("event"))) pick(address.get("event"));
     else if (article) article.scrollIntoView();
   }
-  if (keys.length) at("place").textContent = String(keys.length);
+  // A page that asks a service is given other articles.
+  document.addEventListener("articles", () => {
+    clear();
+    remember("event", null);
+    gather();
+    speak(root.lang);
+    at("status").textContent = "";
+  });
   addEventListener("hashchange", arrive);
+  gather();
   arrive();
 })();

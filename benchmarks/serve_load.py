@@ -1,0 +1,122 @@
+"""The service under load: many clients at a time for a minute, on this machine, every answer compared with `predict`.
+
+Each client sends one article after another over its own connection. The articles are labelled offline first, in this
+process; the service runs in a process of its own, as `scripts/serve.py` starts it. What is printed: requests a second,
+words a second, the time to an answer (median, 95 of 100, longest), and what went wrong, which ends with status 1.
+
+    python benchmarks/serve_load.py seeds --clients 64 --seconds 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import count, islice
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from khabar.backends import load
+from khabar.contract import COMPACT
+from khabar.document import Document
+from khabar.sources import articles
+
+_CODE = """import logging, sys
+from khabar.serve import serve
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+logging.getLogger("khabar.guard").setLevel(logging.WARNING)
+serve(sys.argv[1], port=0, device="cpu", precision="float32", waiting=1024)
+"""
+
+
+def same(found: Document, expected: Document) -> bool:
+    """Whether two labellings are one, but for the last bits of scores."""
+    return found == expected and all(
+        abs((a.score or 0) - (b.score or 0)) < 1e-3 for a, b in zip(found.mentions(), expected.mentions(), strict=True)
+    )
+
+
+async def ask(address: str, expected: list[Document], clients: int, seconds: float) -> tuple[list[float], Counter[str]]:
+    """Ask until the time is over: seconds of each answer, and how many answers were what."""
+    times: list[float] = []
+    seen: Counter[str] = Counter()
+    turn, until = count(), time.monotonic() + seconds
+
+    async def client() -> None:
+        async with httpx.AsyncClient(timeout=300, trust_env=False) as session:
+            while time.monotonic() < until:
+                one = expected[next(turn) % len(expected)]
+                began = time.monotonic()
+                try:
+                    answer = await session.post(f"{address}/label", json={"id": one.id, "text": one.text})
+                except httpx.HTTPError as error:
+                    seen[type(error).__name__] += 1
+                    continue
+                times.append(time.monotonic() - began)
+                if answer.status_code != 200:
+                    seen[f"status {answer.status_code}"] += 1
+                elif same(Document.from_json(answer.json()["articles"][0]), one):
+                    seen["as offline"] += 1
+                    seen["words"] += len(one.text.split())
+                else:
+                    seen["unlike offline"] += 1
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return times, seen
+
+
+def main() -> None:
+    """Label offline, serve, ask, print."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("sources", nargs="+", help="as of khabar.predict")
+    parser.add_argument("--model", type=Path, default=COMPACT)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--articles", type=int, default=32, help="different ones, at most (default: 32)")
+    parser.add_argument("--longest", type=int, default=600, help="characters that are taken of each (default: 600)")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    found = [one for one in islice(articles(options.sources), options.articles) if isinstance(one, Document)]
+    plain = [Document(str(n), one.text[: options.longest]) for n, one in enumerate(found, start=1)]
+    expected = list(load(options.model, "cpu", precision="float32").tag(plain))
+    command = [sys.executable, "-c", _CODE, str(options.model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = next(line for line in process.stdout if line.startswith("http://")).strip()
+        httpx.post(f"{address}/label", json={"text": plain[0].text}, timeout=300, trust_env=False)
+        began = time.monotonic()
+        times, seen = asyncio.run(ask(address, expected, options.clients, options.seconds))
+        took = time.monotonic() - began
+        process.terminate()
+        process.wait(120)
+    half, most, longest = np.percentile(times, [50, 95, 100])
+    print(
+        json.dumps(
+            {
+                "clients": options.clients,
+                "seconds": round(took, 1),
+                "answers": len(times),
+                **seen,
+                "requests/s": round(len(times) / took, 2),
+                "words/s": round(seen["words"] / took),
+                "p50 s": round(half, 2),
+                "p95 s": round(most, 2),
+                "longest s": round(longest, 2),
+                "exit code": process.returncode,
+            },
+            indent=2,
+        )
+    )
+    if set(seen) != {"as offline", "words"} or process.returncode:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
