@@ -32,7 +32,7 @@ _CODE = """import logging, sys
 from khabar.serve import serve
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 logging.getLogger("khabar.guard").setLevel(logging.WARNING)
-serve(sys.argv[1], port=0, device="cpu", precision="float32", waiting=1024)
+serve(sys.argv[1], port=0, device="cpu", precision="float32", waiting=1024, seconds=float(sys.argv[2]))
 """
 
 
@@ -81,12 +81,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--articles", type=int, default=32, help="different ones, at most (default: 32)")
     parser.add_argument("--longest", type=int, default=600, help="characters that are taken of each (default: 600)")
+    parser.add_argument("--patience", type=float, default=60, help="seconds of an answer; on a slow machine more")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     found = [one for one in islice(articles(options.sources), options.articles) if isinstance(one, Document)]
     plain = [Document(str(n), one.text[: options.longest]) for n, one in enumerate(found, start=1)]
     expected = list(load(options.model, "cpu", precision="float32").tag(plain))
-    command = [sys.executable, "-c", _CODE, str(options.model)]
+    command = [sys.executable, "-c", _CODE, str(options.model), str(options.patience)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = next(line for line in process.stdout if line.startswith("http://")).strip()

@@ -159,6 +159,7 @@ async def _labelled(request: Request, futures: Sequence[Future[Document]], secon
     Those whose turn has not come by then are not labelled.
     """
     answer = asyncio.gather(*map(asyncio.wrap_future, futures))
+    answer.add_done_callback(lambda one: one.cancelled() or one.exception())  # nobody may be left to be told
     gone = asyncio.ensure_future(request.receive())  # after the body comes nothing but the end of the connection
     try:
         both: set[asyncio.Future[Any]] = {answer, gone}
