@@ -140,7 +140,7 @@ ERRORS: dict[str, tuple[str, list[str], str]] = {
     "no such evaluation": ("compare", ["systems=[gone,away]"], "gone: no counts.jsonl here or below"),
     "nothing to average": ("aggregate", [], "say what to average"),
     "no such report": ("aggregate", ["reports=[gone]"], "gone: no report.json here or below"),
-    "nothing to convert": ("convert", ["to=brat"], "say from, output, source; the formats are jsonl, parquet, conll, brat"),
+    "nothing to convert": ("convert", ["to=brat"], "the formats are jsonl, parquet, conll, brat"),
     "no such format": ("convert", ["from=xml", "to=brat", "source=a", "output=b"], "there is no format 'xml'"),
     "no such model": (
         "predict",
