@@ -36,7 +36,8 @@ from khabar.backends import load
 from khabar.contract import COMPACT
 from khabar.document import Document
 from khabar.formats import jsonl
-from khabar.shards import in_order, label
+from khabar.plan import in_order
+from khabar.shards import label
 from khabar.sources import articles
 from khabar.tagger import Tagger
 

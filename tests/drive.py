@@ -21,7 +21,7 @@ from typing import Any
 
 from pyarrow import Table
 
-from khabar import shards
+from khabar import plan, shards
 from khabar.document import Document, Mention
 from khabar.formats import parquet
 from khabar.sources import Refused, articles
@@ -55,10 +55,10 @@ def step() -> None:
     """A moment of the run; `run` may replace it."""
 
 
-def label(output: Path, kind: str, labeller: shards.Label = engine) -> None:
+def label(output: Path, kind: str, labeller: plan.Label = engine) -> None:
     """Label into one file, or into a folder where the output's name has no suffix."""
     into = shards.label_file if output.suffix else shards.label
-    into(records, shards.in_order(labeller), output, SETTINGS, SHARD, kind)
+    into(records, plan.in_order(labeller), output, SETTINGS, SHARD, kind)
 
 
 def run(work: Callable[[], None], kill: int | None = None, after: float | None = None) -> bool:
@@ -146,7 +146,7 @@ def at_random(folder: Path, name: str, kind: str) -> int:
 
 def memory(source: Path, output: Path) -> int:
     """The most memory, in MB, that labelling a source took."""
-    shards.label_file(lambda: articles([source]), shards.in_order(engine), output, SETTINGS, format="jsonl.gz")
+    shards.label_file(lambda: articles([source]), plan.in_order(engine), output, SETTINGS, format="jsonl.gz")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
@@ -156,7 +156,7 @@ if __name__ == "__main__":
     if what == "memory":
         print(memory(Path(places[0]), Path(places[1])))
     else:
-        shards.CHUNK = CHUNK
+        plan.CHUNK = CHUNK
         names = {"jsonl": "out", "jsonl.gz": "out.jsonl.gz", "parquet": "out.parquet"}
         trial = {"step": at_every_step, "random": at_random}[what]
         print(json.dumps({kind: trial(Path(places[0]) / kind, name, kind) for kind, name in names.items()}))

@@ -507,7 +507,7 @@ def test_substitution_equals_the_standard_library(raw: str) -> None:
 
 @cache
 def reference(name: str) -> Callable[[str], str]:
-    module = pytest.importorskip("arabert.preprocess")
+    module = pytest.importorskip("arabert.preprocess", reason="the reference, arabert, is not installed")
     logging.disable(logging.WARNING)  # it warns of the option that keeps it from starting Farasa
     made = module.ArabertPreprocessor(MODELS[name], apply_farasa_segmentation=False)
     logging.disable(logging.NOTSET)

@@ -50,7 +50,7 @@ def test_tables_have_their_columns_where_nothing_is_there() -> None:
 
 
 def test_a_doc_of_spacy_holds_every_mention() -> None:
-    pytest.importorskip("spacy")
+    pytest.importorskip("spacy", reason="spaCy is not installed: khabar[spacy]")
     doc = VISIT.to_spacy()
     assert [(ent.text, ent.label_) for ent in doc.ents] == [("ماكرون", "PER"), ("لبنان", "GPE"), ("بيروت", "GPE")]
     assert [(span.text, span.label_) for span in doc.spans["triggers"]] == [("زار", "Meet"), ("زار", "Move")]
@@ -62,7 +62,7 @@ def test_a_doc_of_spacy_holds_every_mention() -> None:
 
 @given(documents())
 def test_the_text_of_a_doc_is_the_article(document: Document) -> None:
-    spacy = pytest.importorskip("spacy")
+    spacy = pytest.importorskip("spacy", reason="spaCy is not installed: khabar[spacy]")
     doc = convert(document, spacy.blank("ar").vocab)
     assert doc.text == document.text
     assert [(e.start_char, e.end_char) for e in doc.ents] == [(m.start, m.end) for m in document.entities or ()]

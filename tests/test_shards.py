@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from khabar import shards
+from khabar import plan, shards
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines, parquet
 from khabar.manifest import MANIFEST, Manifest
-from khabar.shards import in_order, label, label_file, read
+from khabar.plan import in_order
+from khabar.shards import label, label_file, read
 from khabar.sources import Refused, articles
 
 Chunks = Iterable[Sequence[Document]]
@@ -103,7 +104,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
 def test_whatever_the_stream_nothing_is_lost_or_repeated(
     pattern: str, labeller: Callable[[Chunks], Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "CHUNK", 3)
+    monkeypatch.setattr(plan, "CHUNK", 3)
     report = label_file(stream(pattern), in_order(labeller), tmp_path / "out.jsonl", SETTINGS, shard=4)
     expected = [record for record in stream(pattern)() if isinstance(record, Document)]
     assert [d.id for d in jsonl.read(tmp_path / "out.jsonl")] == [d.id for d in expected]
@@ -115,8 +116,8 @@ def test_whatever_the_stream_nothing_is_lost_or_repeated(
 
 
 def test_chunks_are_cut_at_shards_and_where_they_grow_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "CHUNK", 3)
-    monkeypatch.setattr(shards, "CHARACTERS", 10)
+    monkeypatch.setattr(plan, "CHUNK", 3)
+    monkeypatch.setattr(plan, "CHARACTERS", 10)
     seen: list[list[int]] = []
 
     def looking(chunks: Chunks) -> Labelled:

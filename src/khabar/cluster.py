@@ -25,7 +25,7 @@ from ray.data.block import BlockMetadata
 from khabar import contract
 from khabar.backends import BACKENDS, load
 from khabar.document import DataError, Document
-from khabar.shards import Chunk, End, Engine, Plan
+from khabar.plan import Chunk, End, Engine, Plan
 
 __all__ = ["Worker", "engine"]
 

@@ -11,7 +11,7 @@ from khabar.backends import BACKENDS, backend_of, load
 from khabar.contract import ModelError, fingerprint
 from khabar.document import DataError
 from khabar.labeller import BATCH_TOKENS
-from khabar.shards import Engine, in_order
+from khabar.plan import Engine, in_order
 
 __all__ = ["Made", "local", "ray"]
 

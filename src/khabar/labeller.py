@@ -14,7 +14,7 @@ from khabar.batches import arrays, batches, features
 from khabar.document import DataError, Document, Event, Mention
 from khabar.edges import whole
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS, Floats, Instance, Reader, Reading
-from khabar.shards import CHUNK
+from khabar.plan import CHUNK
 
 __all__ = ["BATCH_TOKENS", "Labeller"]
 

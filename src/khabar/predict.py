@@ -22,6 +22,7 @@ from khabar.document import DataError
 from khabar.formats import jsonl, lines
 from khabar.labeller import BATCH_TOKENS
 from khabar.ontology import Ontology
+from khabar.plan import Chunk, Engine, Plan
 from khabar.select import number_of, uncertain
 from khabar.sources import STDIN, articles
 
@@ -122,10 +123,10 @@ def _check(sources: Sequence[Path | str], output: Path, html: Path | str | None)
             raise DataError(f"{output}: this output lies in the source {source}: a second run would read it as input")
 
 
-def _watched(engine: shards.Engine, show: bool) -> shards.Engine:
+def _watched(engine: Engine, show: bool) -> Engine:
     """The engine with a progress bar; with ``show`` each article is printed as it comes."""
 
-    def watched(plan: shards.Plan) -> Generator[shards.Chunk]:
+    def watched(plan: Plan) -> Generator[Chunk]:
         console = Console()
         words, began = 0, time.perf_counter()
         with tqdm(desc="labelling", unit="article") as bar:
