@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # The CPU build this project is tested with; set TORCH=torch for the default build of your platform.
 TORCH ?= torch==2.13.0
 
+# Tests run side by side, one process a core, each with one thread, so that they do not fight over the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
 .PHONY: demo test check lint types coverage docs clean
 .DELETE_ON_ERROR:
 
@@ -29,7 +32,7 @@ demo: $(BIN)/.runtime
 	@echo "The labelled article: runs/demo/seed.jsonl   The scores: runs/demo/evaluation-test/report.html"
 
 test: $(BIN)/.develop
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(BIN)/.develop
 	$(BIN)/ruff check .
@@ -39,7 +42,7 @@ types: $(BIN)/.develop
 	$(BIN)/mypy
 
 coverage: $(BIN)/.develop
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 docs: $(BIN)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
