@@ -74,6 +74,9 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "cluster": (4, 3),
     "engines": (4, 4),
     "int8": (4, 2),
+    "dataset": (4, 2),
+    "trainer": (4, 2),
+    "runs": (4, 2),
     "record": (5, 0),
     "tables": (5, 0),
     "frames": (5, 0),
@@ -91,7 +94,6 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "report": (5, 2),
     **dict.fromkeys(("survey", "check", "compare", "aggregate", "convert"), (5, 3)),
     **dict.fromkeys(("prepare", "train", "average", "export", "evaluate", "predict"), (5, 3)),
-    **dict.fromkeys(("survey", "check", "compare", "aggregate"), (5, 3)),
 }
 # A document gives itself to people: notebooks and pandas know methods, not modules. These look up the stairs when they
 # are called, and only then.

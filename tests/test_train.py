@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from khabar import corpus as corpora
-from khabar import train as module
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Mention
 from khabar.encoder import bf16_is_native
@@ -24,7 +23,8 @@ from khabar.metrics import score
 from khabar.ontology import Ontology
 from khabar.record import surroundings
 from khabar.tagger import Tagger
-from khabar.train import DocumentTrainer, train
+from khabar.train import train
+from khabar.trainer import DocumentTrainer, parameter_groups
 
 ShortRun = Callable[..., Callable[..., TrainingArguments]]
 Run = Callable[..., Path]
@@ -331,7 +331,7 @@ def test_frozen_layers_stay_as_they_are(run: Run, encoder: Path) -> None:
 
 
 def test_heads_learn_at_their_own_rate_and_biases_do_not_decay(untrained: Tagger) -> None:
-    groups = module._parameter_groups(untrained, 1e-4, 1e-2, 0.1)
+    groups = parameter_groups(untrained, 1e-4, 1e-2, 0.1)
     assert sorted((group["lr"], group["weight_decay"], len(group["params"]) > 0) for group in groups) == [
         *((1e-4, 0.0, True), (1e-4, 0.1, True), (1e-2, 0.0, True), (1e-2, 0.1, True))
     ]

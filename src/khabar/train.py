@@ -7,27 +7,26 @@ import logging
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tqdm import tqdm
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
 from khabar.batches import features
 from khabar.corpus import Corpus
-from khabar.document import DataError, Document
+from khabar.dataset import read_instances
+from khabar.document import DataError
 from khabar.encoder import bf16_is_native
-from khabar.features import Instance, Reader
 from khabar.formats import lines
 from khabar.metrics import score
 from khabar.model import Collator
 from khabar.ontology import Ontology
-from khabar.oracle import recovered
 from khabar.record import card, headline, surroundings
+from khabar.runs import is_finished, last_checkpoint
 from khabar.tagger import Tagger
+from khabar.trainer import DocumentTrainer, parameter_groups
 
 __all__ = ["train"]
 
@@ -83,7 +82,7 @@ def train(
     config = {name: value for name, value in (record or {}).items() if name != "overwrite"}
     settings = {"config": config, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
     folder = output / "model"
-    if _is_finished(output, settings, overwrite):
+    if is_finished(output, settings, overwrite):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
@@ -96,7 +95,7 @@ def train(
         documents, held_out = [*documents, *held_out], []
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
-    instances = _instances(tagger.reader, documents)
+    instances = read_instances(tagger.reader, documents)
     instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
     rows = [features(tagger.reader, instance, labels=True) for instance in instances]
     words = sum(len(instance.words) for instance in instances)
@@ -129,7 +128,7 @@ def train(
         greater_is_better=True if held_out else None,
     )
     optimiser = torch.optim.AdamW(
-        _parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
+        parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
     )
     runner = DocumentTrainer(
         tagger,
@@ -141,7 +140,7 @@ def train(
         optimizers=(optimiser, None),
         callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
     )
-    checkpoint = _last_checkpoint(output / "checkpoints")
+    checkpoint = last_checkpoint(output / "checkpoints")
     done = 0.0  # epochs that an interrupted run left behind
     if checkpoint:
         done = json.loads((Path(checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))["epoch"]
@@ -181,57 +180,6 @@ def train(
     return folder
 
 
-class DocumentTrainer(Trainer):
-    """The `Trainer`, with dev scored over documents."""
-
-    def __init__(self, tagger: Tagger, dev: Sequence[Document], **arguments: Any) -> None:
-        self.tagger = tagger
-        self.dev = dev
-        super().__init__(eval_dataset=[{}] if dev else None, **arguments)
-
-    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Label dev and score it.
-
-        Overridden because scores are of documents: arguments are found for predicted triggers, in a second
-        pass that a loop over fixed instances does not know.
-        """
-        scores = score(self.dev, self.tagger.tag(self.dev)).headline()
-        values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
-        values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
-        self.log(values)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
-        return values
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is its last file."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
-
-
-def _is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
-    """Whether the run is there already; keeps its settings beside the checkpoints, so that only they resume it."""
-    kept = output / "settings.json"
-    if overwrite:
-        for name in ("checkpoints", "model", "tensorboard"):
-            shutil.rmtree(output / name, ignore_errors=True)
-        for name in ("run.json", "settings.json"):
-            (output / name).unlink(missing_ok=True)
-    wanted = json.loads(json.dumps(settings))
-    begun = (output / "run.json").is_file() or _last_checkpoint(output / "checkpoints") is not None
-    if begun and kept.is_file():
-        found = json.loads(kept.read_text(encoding="utf-8"))
-        if found != wanted:
-            keys = [key for key in wanted["config"] if wanted["config"][key] != found["config"].get(key)]
-            raise DataError(
-                f"{output} holds a run with other {keys or 'data or seed'}; give another output=…, "
-                "or overwrite=true to replace it"
-            )
-        return (output / "run.json").is_file()
-    lines.write(kept, [json.dumps(wanted, ensure_ascii=False, indent=2)])
-    return False
-
-
 def _union(ontologies: Sequence[Ontology]) -> Ontology:
     """Every type of every ontology; raises `DataError` where two give an event type other roles."""
     merged = ontologies[0]
@@ -245,47 +193,3 @@ def _union(ontologies: Sequence[Ontology]) -> Ontology:
             {**other.events, **merged.events},
         )
     return merged
-
-
-def _instances(reader: Reader, documents: Sequence[Document]) -> list[Instance]:
-    """Read the documents and say what of their gold the model could never produce."""
-    found: list[Instance] = []
-    counts: Counter[str] = Counter()
-    for document in tqdm(documents, desc="reading", unit="document"):
-        reading = reader.read(reader.ontology.check(document))
-        found.extend(reader.instances(reading))
-        gold, best = _units(document, reader), _units(recovered(reader, reading), reader)
-        for layer in gold:
-            counts[f"gold {layer}"] += len(gold[layer])
-            counts[f"{layer} that no tags can express"] += len(gold[layer] - best[layer])
-        counts["words without a readable form"] += reading.unread
-        counts["words too long to be read whole"] += reading.shortened
-    for message, number in counts.items():
-        if number:
-            log.log(logging.INFO if message.startswith("gold") else logging.WARNING, "%s: %d", message, number)
-    if not found:
-        raise DataError("the training split holds no words")
-    return found
-
-
-def _units(document: Document, reader: Reader) -> dict[str, set[Any]]:
-    events = document.events or ()
-    units: dict[str, set[Any]] = {
-        "entities": set(document.entities or ()),
-        "triggers": {event.trigger for event in events},
-        "arguments": {(event.trigger, argument) for event in events for argument in event.arguments},
-    }
-    return {name: found for name, found in units.items() if name in reader.heads}
-
-
-def _parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
-    """Encoder and heads, each with and without weight decay (none on biases and layer norms)."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in tagger.model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        groups.setdefault((name.startswith("heads."), parameter.ndim > 1), []).append(parameter)
-    return [
-        {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}
-        for (head, matrix), found in groups.items()
-    ]
