@@ -21,8 +21,8 @@ $(BIN)/.develop: $(BIN)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-$(BIN)/.docs: $(BIN)/.develop
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+$(BIN)/.every: $(BIN)/.develop
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[every]'
 	touch $@
 
 demo: $(BIN)/.runtime
@@ -38,13 +38,13 @@ lint: $(BIN)/.develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(BIN)/.develop
+types: $(BIN)/.every
 	$(BIN)/mypy
 
-coverage: $(BIN)/.develop
+coverage: $(BIN)/.every
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-docs: $(BIN)/.docs
+docs: $(BIN)/.every
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site: site/index.html"
 
