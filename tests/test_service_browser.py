@@ -116,7 +116,7 @@ def test_why_nothing_is_labelled_is_said_in_both_languages(tab: Tab) -> None:
         tab.unroute("**/label*")
     tab.route("**/label*", lambda route: route.abort())
     tab.click("#label")
-    tab.wait_for_function("document.getElementById('refused').textContent === 'The service did not answer.'")
+    tab.wait_for_function("() => document.getElementById('refused').textContent === 'The service did not answer.'")
     tab.unroute("**/label*")
     tab.click("#label")
     tab.wait_for_selector(".article", timeout=WAIT)
