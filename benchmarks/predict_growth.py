@@ -1,9 +1,10 @@
-"""Whether time for each word and memory grow with the input: from 1,000 to 50,000 articles, and in one long article.
+"""Whether time for each word and memory grow with the input: from 1,000 to 50,000 articles, and with their length.
 
 Each size is labelled by a process of its own, with shards and manifest as `predict` does, in turns.
-The model is a small one with random weights, so that what is measured is the engine (reading, batching, decoding,
-writing) rather than the arithmetic of an encoder, which is the same for every window: growth would show sooner here.
-Articles are the beginnings of real ones, used again under new ids; the long article is real articles end to end.
+Many articles are the beginnings of real ones, used again under new ids, and the model is a small one with random
+weights, so that what is measured is the engine (reading, batching, decoding, writing) rather than the arithmetic of an
+encoder, which is the same for every window: growth would show sooner here. Lengths are measured with the shipped
+labeller: real articles end to end are cut into ever longer ones, so that every size reads the same words.
 
     python benchmarks/predict_growth.py ARTICLES.jsonl
 """
@@ -119,20 +120,14 @@ def main() -> None:
             again = islice(cycle(texts), count)
             many[count] = folder / f"{count}-articles.jsonl"
             jsonl.write(many[count], (Document(str(n), " ".join(t[: options.words])) for n, t in enumerate(again)))
+        running = list(islice((word for text in cycle(texts) for word in text), max(options.lengths, default=0)))
         for length in options.lengths:
-            every = (" ".join(text) + "\n" for text in cycle(texts))
-            text, words = "", 0
-            while words < length:
-                text += (part := next(every))
-                words += len(part.split())
-            # many copies of a short article take long enough to be measured; the cut keeps whole words
-            copies = max(1, 20_000 // length)
+            starts = range(0, len(running), length)
             long[length] = folder / f"{length}-words.jsonl"
-            one = " ".join(text.split(" ")[:length])
-            jsonl.write(long[length], (Document(str(n), one) for n in range(copies)))
-        for title, sources in (("articles", many), ("words of one article", long)):
+            jsonl.write(long[length], (Document(str(n), " ".join(running[n : n + length])) for n in starts))
+        for title, sources, labeller in (("articles", many, model), ("words of one article", long, COMPACT)):
             if sources:
-                console.print(grown(title, sources, model, options.turns))
+                console.print(grown(title, sources, labeller, options.turns))
 
 
 def grown(title: str, sources: dict[int, Path], model: Path, turns: int) -> Table:

@@ -7,6 +7,7 @@ All sides label the same articles, in turns within one process; what is printed 
   CAMeL Tools' NER (the same weights again) and GLiNER (an encoder of the same shape, random weights).
   The pipeline and CAMeL Tools are given the windows that khabar cuts (whole sentences, as many subwords as khabar reads
   at once), so that nothing is truncated and every side reads the same words; what their tags differ in is counted.
+  A second pipeline is given one sentence an input, as such models are mostly used: it reads no context.
 - *whole*: entities, triggers and arguments, which only khabar answers.
 
 Each side is measured in bulk (words a second) and with one article at a time (milliseconds an article). What the
@@ -89,14 +90,18 @@ def only(labeller: Labeller, heads: Sequence[str]) -> Labeller:
     return labeller
 
 
-def cut(labeller: Labeller, documents: Sequence[Document]) -> Texts:
-    """The windows of the text pass as texts, for the sides that do not cut articles themselves."""
-    reader, found = labeller.reader, {}
+def cut(labeller: Labeller, documents: Sequence[Document]) -> tuple[Texts, Texts]:
+    """The windows of the text pass as texts, for the sides that do not cut articles themselves; and the sentences."""
+    reader = labeller.reader
+    wide: dict[str, list[str]] = {}
+    single: dict[str, list[str]] = {}
     for document in documents:
         reading = reader.read(document)
+        forms = [word.form for word in reading.words]
         parts = windows(reading.sentences, reading.lengths, reader.length - 2, reader.context)
-        found[document.id] = [" ".join(w.form for w in reading.words[part.start : part.end]) for part in parts]
-    return found
+        wide[document.id] = [" ".join(forms[part.start : part.end]) for part in parts]
+        single[document.id] = [" ".join(forms[part.start : part.stop]) for part in reading.sentences]
+    return wide, single
 
 
 def classifier(tagger: Tagger, folder: Path) -> Path:
@@ -113,7 +118,7 @@ def classifier(tagger: Tagger, folder: Path) -> Path:
     return folder
 
 
-def pipelined(folder: Path, texts: Texts, sample: Sequence[Document]) -> Side:
+def pipelined(folder: Path, texts: Texts, sample: Sequence[Document], inputs: str) -> Side:
     """The pipeline at the batch size that is fastest on a sample."""
     run = pipeline("token-classification", model=str(folder), device="cpu")
 
@@ -126,11 +131,14 @@ def pipelined(folder: Path, texts: Texts, sample: Sequence[Document]) -> Side:
         return time.perf_counter() - began
 
     best = min(SIZES, key=seconds)
-    return Side(f"transformers pipeline, batches of {best}", lambda documents: label(documents, best))
+    return Side(f"transformers pipeline, batches of {best} {inputs}", lambda documents: label(documents, best))
 
 
 def camel(folder: Path, texts: Texts) -> Side:
     """CAMeL Tools' named entity recogniser on the same model."""
+    # Its import fetches the list of its own models, of which none is read here: an empty one keeps it off the network.
+    (folder / "catalogue.json").write_text('{"version": "", "packages": {}, "components": {}}', encoding="utf-8")
+    os.environ["CAMELTOOLS_DATA"] = str(folder)
     from camel_tools.ner import NERecognizer
 
     recogniser = NERecognizer(str(folder), use_gpu=False)
@@ -161,7 +169,7 @@ def disagreement(labeller: Labeller, folder: Path, documents: Sequence[Document]
     instances = [i for d in documents for i in labeller.reader.text_pass(labeller.reader.read(d))]
     names = bio.tag_names(labeller.reader.labels(ENTITIES))
     wrong = total = 0
-    found: Any = run([text for texts in cut(labeller, documents).values() for text in texts], batch_size=8)
+    found: Any = run([text for texts in cut(labeller, documents)[0].values() for text in texts], batch_size=8)
     for instance, scores, tokens in zip(instances, labeller.logits(instances), found, strict=True):
         theirs = {token["index"]: token["entity"] for token in tokens}
         for position, ours in zip(instance.positions, scores[ENTITIES].argmax(axis=1), strict=True):
@@ -289,8 +297,11 @@ def main() -> None:
         where = f"{len(documents)} articles, {words:,} words, {options.shape} encoder"
         if "entities" in options.tables:
             plain = classifier(tagger, folder / "plain")
-            texts = cut(reader, documents)
-            sides = [pipelined(plain, texts, documents[:40]), *khabar((ENTITIES, CLITICS))]
+            texts, single = cut(reader, documents)
+            pipelines = [
+                pipelined(plain, kind, documents[:40], of) for kind, of in ((texts, "windows"), (single, "sentences"))
+            ]
+            sides = [*pipelines, *khabar((ENTITIES, CLITICS))]
             if importlib.util.find_spec("camel_tools"):
                 sides.append(camel(plain, texts))
             if importlib.util.find_spec("gliner"):
