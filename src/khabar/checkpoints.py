@@ -42,6 +42,7 @@ def place(folder: Path, step: int) -> Path:
 
 def seal(checkpoint: Path, processes: int = 1) -> None:
     """Say that a checkpoint is whole: its files are on the disk, and their names, sizes and hashes in `SEAL`."""
+    (checkpoint / SEAL).unlink(missing_ok=True)
     files = {}
     for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
         lines.sync(path)

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,6 +94,8 @@ def train(
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
+    if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
+        raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
     often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
     arguments = trainer(  # which joins the other processes, where there are several
         output_dir=str(output / "checkpoints"),

@@ -76,6 +76,7 @@ class DocumentTrainer(Trainer):
     ) -> None:
         self.tagger, self.dev, self._rates, self._keep = tagger, dev, rates, keep
         self._whole = copy.deepcopy(tagger.model) if arguments["args"].fsdp else None  # FSDP cuts the model up in place
+        arguments["args"]._n_gpu = min(1, arguments["args"].n_gpu)  # a process has one device: no `DataParallel`
         super().__init__(eval_dataset=[{}] if dev else None, **arguments)
         self.add_callback(Pace(save_steps))
         self.rows: Sequence[Mapping[str, Any]] = self.train_dataset
@@ -165,6 +166,8 @@ class DocumentTrainer(Trainer):
         self._check_weights()
         folder = Path(self.args.output_dir)
         checkpoint = checkpoints.place(folder, self.state.global_step)
+        if self.args.should_save:
+            (checkpoint / checkpoints.SEAL).unlink(missing_ok=True)
         super()._save_checkpoint(*arguments, **names)
         self.accelerator.wait_for_everyone()  # each process writes its random state
         if self.args.should_save:
