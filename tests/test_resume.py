@@ -211,7 +211,7 @@ def refused(start: Start, tmp_path: Path, aim: Aim | None, message: str, **chang
     assert message in last
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "rng_state.pth"])
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt"])
 def test_a_full_disk_ends_a_run_with_its_last_checkpoint(
     name: str, start: Start, whole: tuple[Result, float], tmp_path: Path
 ) -> None:
