@@ -1,5 +1,8 @@
 """Fine-tune: ``python scripts/train.py data=anercorp task=entities model=compact``."""
 
+import logging
+import os
+import sys
 from typing import Any
 
 import hydra
@@ -29,4 +32,7 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    if int(os.environ.get("RANK", "0")):  # of several processes the first alone logs and writes the configuration
+        sys.argv += ["hydra.output_subdir=null", "hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+        logging.disable(logging.WARNING)
     main()

@@ -260,6 +260,8 @@ def test_every_model_takes_its_task(model: str, task: str, ontology: Ontology) -
 
 @pytest.mark.parametrize("trainer", options("trainer"))
 def test_every_trainer_makes_training_arguments(trainer: str, tmp_path: Path) -> None:
+    if trainer == "deepspeed":
+        pytest.importorskip("deepspeed", reason="khabar[deepspeed] is not installed")
     arguments = instantiate(composed("train", f"trainer={trainer}").trainer)(output_dir=str(tmp_path), report_to=[])
     assert arguments.num_train_epochs > 0
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,12 @@ def test_a_run_that_was_never_begun_may_be_given_another_configuration(run: Run,
         run(record={"types": "few"}, ontology=Ontology.from_json("ضيقة", {"LAW": "قانون"}))
     run(record={"types": "all"}, trainer=epochs(1))
     assert read(tmp_path / "run" / "settings.json")["config"] == {"types": "all"}
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="khabar[deepspeed] is installed")
+def test_a_trainer_whose_package_is_missing_names_the_extra(run: Run) -> None:
+    with pytest.raises(DataError, match=r"khabar\[deepspeed\]"):
+        run(trainer=epochs(1, deepspeed={"zero_optimization": {"stage": 2}}))
 
 
 def test_frozen_layers_stay_as_they_are(run: Run, encoder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from khabar import processes
 from khabar.document import DataError, Document
 from khabar.features import Instance, Reader
 from khabar.oracle import recovered
@@ -22,7 +23,7 @@ def read_instances(reader: Reader, documents: Sequence[Document]) -> list[Instan
     """Read the documents and say what of their gold the model could never produce."""
     found: list[Instance] = []
     counts: Counter[str] = Counter()
-    for document in tqdm(documents, desc="reading", unit="document"):
+    for document in tqdm(documents, desc="reading", unit="document", disable=processes.rank() > 0):
         reading = reader.read(reader.ontology.check(document))
         found.extend(reader.instances(reading))
         gold, best = _units(document, reader), _units(recovered(reader, reading), reader)

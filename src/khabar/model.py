@@ -45,6 +45,8 @@ class Model(nn.Module):
 
     """
 
+    accepts_loss_kwargs = True  # the `Trainer` then tells `forward` what the whole step teaches
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -68,6 +70,7 @@ class Model(nn.Module):
         positions: Tensor,
         token_type_ids: Tensor | None = None,
         labels: Mapping[str, Tensor] | None = None,
+        num_items_in_batch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Any]:
         """Read a batch.
 
@@ -75,10 +78,12 @@ class Model(nn.Module):
             input_ids, attention_mask, token_type_ids: (batch, subwords).
             positions: (batch, words), the first subword of each word; 0 in padding.
             labels: (batch, words) for each head, `IGNORE` where there is nothing to learn.
+            num_items_in_batch: labelled words for each head, of the whole that this batch is a part of.
 
         Returns:
-            ``logits``, (batch, words, tags) for each head; with labels also ``loss``, the sum over heads of
-            the mean cross-entropy over labelled words (0 for a head that the batch says nothing about).
+            ``logits``, (batch, words, tags) for each head; with labels also ``loss``, the sum over heads of the mean
+            cross-entropy over labelled words (0 for a head that the batch says nothing about): of this batch, or
+            its part in the mean over the whole.
 
         """
         if self.training and self.mask_share:
@@ -97,5 +102,6 @@ class Model(nn.Module):
             total = nn.functional.cross_entropy(
                 scores.flatten(0, 1).float(), labels[name].flatten(), ignore_index=IGNORE, reduction="sum"
             )
-            losses.append(total / (labels[name] != IGNORE).sum().clamp(min=1))
+            words = (labels[name] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch[name]
+            losses.append(total / words.clamp(min=1))
         return {"loss": torch.stack(losses).sum(), "logits": logits}

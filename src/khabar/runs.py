@@ -8,16 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from khabar.checkpoints import SEAL
 from khabar.document import DataError
 from khabar.formats import lines
 
-__all__ = ["is_finished", "last_checkpoint"]
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is its last file."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
+__all__ = ["is_finished"]
 
 
 def is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
@@ -29,7 +24,7 @@ def is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> b
         for name in ("run.json", "settings.json"):
             (output / name).unlink(missing_ok=True)
     wanted = json.loads(json.dumps(settings))
-    begun = (output / "run.json").is_file() or last_checkpoint(output / "checkpoints") is not None
+    begun = (output / "run.json").is_file() or any((output / "checkpoints").glob(f"checkpoint-*/{SEAL}"))
     if begun and kept.is_file():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if found != wanted:
@@ -38,6 +33,9 @@ def is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> b
                 f"{output} holds a run with other {keys or 'data or seed'}; give another output=…, "
                 "or overwrite=true to replace it"
             )
-        return (output / "run.json").is_file()
+        finished = (output / "run.json").is_file()
+        if finished:
+            shutil.rmtree(output / "checkpoints", ignore_errors=True)  # where a kill was faster
+        return finished
     lines.write(kept, [json.dumps(wanted, ensure_ascii=False, indent=2)])
     return False

@@ -8,12 +8,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
+from khabar import checkpoints, processes
 from khabar.batches import features
 from khabar.corpus import Corpus
 from khabar.dataset import read_instances
@@ -24,15 +26,16 @@ from khabar.metrics import score
 from khabar.model import Collator
 from khabar.ontology import Ontology
 from khabar.record import card, headline, surroundings
-from khabar.runs import is_finished, last_checkpoint
+from khabar.runs import is_finished
 from khabar.tagger import Tagger
-from khabar.trainer import DocumentTrainer, parameter_groups
+from khabar.trainer import DocumentTrainer
 
 __all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
 
+@checkpoints.disk_errors_named
 def train(
     model: Callable[..., Tagger],
     task: Mapping[str, Any],
@@ -47,6 +50,9 @@ def train(
     learning_rate: float = 5e-5,
     head_learning_rate: float = 5e-4,
     patience: int = 3,
+    eval_steps: int | None = None,
+    save_steps: int | None = None,
+    keep_checkpoints: int = 2,
     precision: Literal["auto", "float32", "bf16"] = "auto",
     dev: Literal["choose", "learn"] = "choose",
     overwrite: bool = False,
@@ -67,7 +73,10 @@ def train(
         text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
             in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
         head_learning_rate: of the linear heads, which start from nothing.
-        patience: epochs without a better dev score before the run stops.
+        patience: scores of dev without a better one before the run stops.
+        eval_steps: steps between scores of dev, each followed by a checkpoint; by default one after each epoch.
+        save_steps: steps between further checkpoints, for epochs that take long.
+        keep_checkpoints: how many of the last checkpoints are kept, beside the best.
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
         dev: ``choose`` the epoch on the dev split and fit temperatures and thresholds on it; or ``learn`` from it too,
             for a fixed number of epochs that was chosen before: the last run before a test split is scored.
@@ -82,7 +91,32 @@ def train(
     config = {name: value for name, value in (record or {}).items() if name != "overwrite"}
     settings = {"config": config, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
     folder = output / "model"
-    if is_finished(output, settings, overwrite):
+    scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
+    bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
+    if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
+        raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
+    often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
+    arguments = trainer(  # which joins the other processes, where there are several
+        output_dir=str(output / "checkpoints"),
+        seed=seed,
+        learning_rate=learning_rate,
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        average_tokens_across_devices=True,
+        logging_nan_inf_filter=False,
+        eval_strategy=("steps" if often else "epoch") if scored else "no",
+        save_strategy="steps" if often else "epoch",
+        save_total_limit=None,  # `DocumentTrainer` keeps and removes
+        load_best_model_at_end=scored,
+        metric_for_best_model="eval_f1" if scored else None,
+        greater_is_better=True if scored else None,
+        restore_callback_states_from_checkpoint=True,
+        **often,
+    )
+    if processes.first(lambda: is_finished(output, settings, overwrite)):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
@@ -109,45 +143,29 @@ def train(
         len(held_out),
     )
 
-    tagger.bf16 = bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
-    arguments = trainer(
-        output_dir=str(output / "checkpoints"),
-        seed=seed,
-        learning_rate=learning_rate,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch" if held_out else "no",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=bool(held_out),
-        metric_for_best_model="eval_f1" if held_out else None,
-        greater_is_better=True if held_out else None,
-    )
-    optimiser = torch.optim.AdamW(
-        parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
-    )
+    tagger.bf16 = bf16
     runner = DocumentTrainer(
         tagger,
         held_out,
+        rates=(learning_rate, head_learning_rate),
+        keep=keep_checkpoints,
+        save_steps=save_steps,
         model=tagger.model,
         args=arguments,
         train_dataset=rows,
         data_collator=Collator(tagger.reader),
-        optimizers=(optimiser, None),
         callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
     )
-    checkpoint = last_checkpoint(output / "checkpoints")
+    checkpoint = processes.first(lambda: checkpoints.latest(output / "checkpoints", processes.world()))
     done = 0.0  # epochs that an interrupted run left behind
     if checkpoint:
-        done = json.loads((Path(checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))["epoch"]
+        done = checkpoints.state(checkpoint)["epoch"]
         log.info("resuming from %s", checkpoint)
     began = time.perf_counter()
-    runner.train(resume_from_checkpoint=checkpoint)
+    runner.fit(checkpoint)
     seconds = time.perf_counter() - began
+    if processes.rank():
+        return processes.first(lambda: folder)  # when it is written
 
     tagger.calibrate(held_out)
     scores = score(held_out, tagger.tag(held_out)).to_json() if held_out else {}
@@ -156,6 +174,7 @@ def train(
         **settings,
         **surroundings(),
         "device": str(tagger.device),
+        "processes": processes.world(),
         "precision": "bf16" if bf16 else "float32",
         "train": {
             "documents": len(documents),
@@ -177,7 +196,7 @@ def train(
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
-    return folder
+    return processes.first(lambda: folder)
 
 
 def _union(ontologies: Sequence[Ontology]) -> Ontology:

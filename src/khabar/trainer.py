@@ -2,39 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from khabar.document import Document
+from khabar import checkpoints, processes
+from khabar.document import DataError, Document
+from khabar.features import IGNORE
 from khabar.metrics import score
+from khabar.order import Order
 from khabar.tagger import Tagger
 
-__all__ = ["DocumentTrainer", "parameter_groups"]
+__all__ = ["DocumentTrainer", "Pace", "parameter_groups"]
+
+
+class Pace(TrainerCallback):
+    """Checkpoints within an epoch, and a loss in the history at every checkpoint.
+
+    The loss is then never a sum that began before a checkpoint and ends after it. Where an epoch ends nothing is saved
+    before dev was scored: the checkpoint that follows holds the score.
+    """
+
+    def __init__(self, save_steps: int | None) -> None:
+        self._save_steps = save_steps
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Save every so many steps."""
+        ends = control.should_training_stop or (state.epoch or 0) % 1 == 0
+        if self._save_steps and state.global_step % self._save_steps == 0 and not ends:
+            control.should_save = True
+        return self.on_epoch_end(args, state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Log where something is saved or scored."""
+        control.should_log = control.should_log or control.should_save or control.should_evaluate
+        return control
 
 
 class DocumentTrainer(Trainer):
-    """The `Trainer`, with dev scored over documents."""
+    """The `Trainer`, with dev scored over documents, an exact loss, and checkpoints that can be trusted.
 
-    def __init__(self, tagger: Tagger, dev: Sequence[Document], **arguments: Any) -> None:
-        self.tagger = tagger
-        self.dev = dev
+    The loss of a step is, for each head, the mean cross-entropy over all words that the step says something about,
+    summed over heads, however the step is cut into micro-batches and processes.
+
+    Args:
+        tagger: what is trained.
+        dev: the documents that are scored.
+        rates: the learning rate of the encoder and that of the heads.
+        keep: how many checkpoints are kept, beside the best.
+        save_steps: steps between checkpoints within an epoch.
+        arguments: of the `Trainer`; ``train_dataset`` is a sequence of `khabar.batches.features`.
+
+    """
+
+    def __init__(
+        self,
+        tagger: Tagger,
+        dev: Sequence[Document],
+        rates: tuple[float, float],
+        keep: int = 2,
+        save_steps: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.tagger, self.dev, self._rates, self._keep = tagger, dev, rates, keep
+        self._whole = copy.deepcopy(tagger.model) if arguments["args"].fsdp else None  # FSDP cuts the model up in place
+        arguments["args"]._n_gpu = min(1, arguments["args"].n_gpu)  # a process has one device: no `DataParallel`
         super().__init__(eval_dataset=[{}] if dev else None, **arguments)
+        self.add_callback(Pace(save_steps))
+        self.rows: Sequence[Mapping[str, Any]] = self.train_dataset
+        if processes.world() > 1:
+            self.train_dataset = [*self.rows, _silent(self.rows)]
+
+    def fit(self, checkpoint: Path | None) -> None:
+        """Train, from a checkpoint if there is one; the weights are then those of the best on dev, or the last."""
+        if checkpoint and checkpoints.is_over(checkpoint):  # the run was ended after its training
+            self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        else:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        chosen = checkpoints.place(Path(self.args.output_dir), self.state.best_global_step or self.state.global_step)
+        if self._whole is not None:
+            self.tagger.model = self._whole.to(self.args.device)
+        self.tagger.model.load_state_dict(load_file(chosen / "model.safetensors"))
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW over `parameter_groups`, where the `Trainer` knows one learning rate."""
+        if self.optimizer is None:
+            groups = parameter_groups(self.tagger, *self._rates, self.args.weight_decay)
+            self.optimizer = torch.optim.AdamW(groups, fused=True)
+        return self.optimizer
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Label dev and score it.
+        """Label dev, each process a share of it, and score the whole.
 
         Overridden because scores are of documents: arguments are found for predicted triggers, in a second
         pass that a loop over fixed instances does not know.
         """
-        scores = score(self.dev, self.tagger.tag(self.dev)).headline()
+        self._check_weights()
+        if self._whole is None:
+            found = processes.shared(lambda share: list(self.tagger.tag(share)), self.dev)
+        else:  # what is cut up is computed by all, in step
+            found = list(self.tagger.tag(self.dev))
+        scores = score(self.dev, found).headline()
         values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of a step, and how many words of all processes teach each head.
+
+        Overridden because the `Trainer` counts one kind of label. What it does with a count is what is wanted: the
+        model divides by it, and the gradients of all processes are summed.
+        """
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:
+            return batches, None
+        heads = list(batches[0]["labels"])
+        words = torch.stack([sum((batch["labels"][head] != IGNORE).sum() for batch in batches) for head in heads])
+        words = self.accelerator.reduce(words.to(device), reduction="sum")
+        return batches, dict(zip(heads, words, strict=True))
+
+    def training_step(self, *arguments: Any, **names: Any) -> Tensor:
+        """A step of training; raises `DataError` where its loss is not a number.
+
+        Overridden because the `Trainer` trains on.
+        """
+        loss: Tensor = super().training_step(*arguments, **names)
+        if not torch.isfinite(loss):
+            raise self._diverged(f"the loss is {loss.item()}")
+        return loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        """Overridden because the order of an epoch must be known again in a run that goes on within it."""
+        several = self.args.world_size
+        share = self.args.train_batch_size * several
+        return Order(
+            [len(row["input_ids"]) for row in self.rows],
+            step=share * self.args.gradient_accumulation_steps,
+            share=share if several > 1 else 1,
+            filler=len(self.rows),
+            seed=self.args.seed,
+            epoch=lambda: int(self.state.epoch or 0),
+        )
+
+    def _save_checkpoint(self, *arguments: Any, **names: Any) -> None:
+        """Write a checkpoint, seal it, and only then let older ones go.
+
+        Overridden because the `Trainer` removes the last whole checkpoint before the next is on the disk.
+        """
+        self._check_weights()
+        folder = Path(self.args.output_dir)
+        checkpoint = checkpoints.place(folder, self.state.global_step)
+        if self.args.should_save:
+            (checkpoint / checkpoints.SEAL).unlink(missing_ok=True)
+        super()._save_checkpoint(*arguments, **names)
+        self.accelerator.wait_for_everyone()  # each process writes its random state
+        if self.args.should_save:
+            (checkpoint / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody reads
+            checkpoints.seal(checkpoint, self.args.world_size)
+            checkpoints.prune(folder, self._keep, self.state.best_global_step)
+
+    def _check_weights(self) -> None:
+        for name, parameter in self.tagger.model.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise self._diverged(f"{name} is no longer finite")
+
+    def _diverged(self, what: str) -> DataError:
+        return DataError(
+            f"step {self.state.global_step + 1}, epoch {self.state.epoch or 0:.2f}: {what}. The last checkpoint is "
+            "from before; a lower learning_rate or precision=float32 may help, with another output=… or overwrite=true"
+        )
 
 
 def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
@@ -48,3 +198,9 @@ def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float
         {"params": found, "lr": head_rate if head else rate, "weight_decay": decay if matrix else 0.0}
         for (head, matrix), found in groups.items()
     ]
+
+
+def _silent(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The shortest row, saying nothing: it fills up the last batches of several processes."""
+    row = min(rows, key=lambda row: len(row["input_ids"]))
+    return {**row, "labels": {head: [IGNORE] * len(labels) for head, labels in row["labels"].items()}}
