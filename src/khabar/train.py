@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
 from khabar.batches import features
 from khabar.corpus import Corpus
@@ -25,8 +24,10 @@ from khabar.model import Collator
 from khabar.ontology import Ontology
 from khabar.record import card, headline, surroundings
 from khabar.runs import is_finished, last_checkpoint
+from khabar.summaries import write_run
 from khabar.tagger import Tagger
-from khabar.trainer import DocumentTrainer, parameter_groups
+from khabar.tracking import track
+from khabar.trainer import DocumentTrainer, judged, parameter_groups
 
 __all__ = ["train"]
 
@@ -49,6 +50,9 @@ def train(
     patience: int = 3,
     precision: Literal["auto", "float32", "bf16"] = "auto",
     dev: Literal["choose", "learn"] = "choose",
+    objective: str = "f1",
+    tracker: str = "tensorboard",
+    callbacks: Sequence[TrainerCallback] = (),
     overwrite: bool = False,
     record: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -59,7 +63,8 @@ def train(
         task: ``heads`` and the window settings of `khabar.features.Reader`.
         corpus: where train and dev come from; without a dev split the last epoch is kept.
         trainer: makes the `TrainingArguments` from an output folder, the seed and what this function decides.
-        output: the run's folder: checkpoints while it runs, then ``model/``, ``run.json`` and TensorBoard logs.
+        output: the run's folder: checkpoints while it runs, then ``model/``, ``run.json``, ``summary.html`` with
+            ``plots/``, and TensorBoard logs.
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
@@ -71,11 +76,15 @@ def train(
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
         dev: ``choose`` the epoch on the dev split and fit temperatures and thresholds on it; or ``learn`` from it too,
             for a fixed number of epochs that was chosen before: the last run before a test split is scored.
+        objective: the dev score that chooses the epoch, ends the run and is the value of a trial in a sweep: ``f1``,
+            the mean of the layers, or ``entities_f1``, ``triggers_f1`` or ``arguments_f1``.
+        tracker: who follows the run (`khabar.tracking`): none, tensorboard, mlflow, wandb or trackio.
+        callbacks: further callbacks of the `Trainer`.
         overwrite: begin again where ``output`` holds a run.
         record: the resolved configuration, kept with the run; a run is resumed only with an equal one.
 
     Returns the model folder. A finished run is left as it is; an interrupted one resumes from its last checkpoint.
-    Raises `DataError` where ``output`` holds a run of another configuration.
+    Raises `DataError` where ``output`` holds a run of another configuration, and what `khabar.tracking.track` raises.
 
     """
     output = Path(output)
@@ -86,6 +95,7 @@ def train(
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
+    follower = track(tracker, output, config, settings["data"])
     if text_repeats < 1 or (limit is not None and limit < 1):
         raise DataError(f"expected limit and text_repeats of at least 1, got {limit} and {text_repeats}")
     set_seed(seed)
@@ -93,6 +103,8 @@ def train(
     held_out = corpus.split("dev")[:limit] if "dev" in corpus.splits else []
     if dev == "learn":
         documents, held_out = [*documents, *held_out], []
+    if held_out and objective not in (names := judged(score(held_out, held_out))):
+        raise DataError(f"objective: expected a score that dev has, one of {', '.join(names)}, got {objective!r}")
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     instances = read_instances(tagger.reader, documents)
@@ -110,7 +122,6 @@ def train(
     )
 
     tagger.bf16 = bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
     arguments = trainer(
         output_dir=str(output / "checkpoints"),
         seed=seed,
@@ -124,8 +135,9 @@ def train(
         save_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=bool(held_out),
-        metric_for_best_model="eval_f1" if held_out else None,
+        metric_for_best_model=f"eval_{objective}" if held_out else None,
         greater_is_better=True if held_out else None,
+        **follower.arguments,
     )
     optimiser = torch.optim.AdamW(
         parameter_groups(tagger, learning_rate, head_learning_rate, arguments.weight_decay), fused=True
@@ -138,7 +150,7 @@ def train(
         train_dataset=rows,
         data_collator=Collator(tagger.reader),
         optimizers=(optimiser, None),
-        callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
+        callbacks=[*([EarlyStoppingCallback(patience)] if held_out else []), *callbacks],
     )
     checkpoint = last_checkpoint(output / "checkpoints")
     done = 0.0  # epochs that an interrupted run left behind
@@ -146,11 +158,13 @@ def train(
         done = json.loads((Path(checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))["epoch"]
         log.info("resuming from %s", checkpoint)
     began = time.perf_counter()
-    runner.train(resume_from_checkpoint=checkpoint)
+    with follower.following():
+        runner.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - began
 
     tagger.calibrate(held_out)
-    scores = score(held_out, tagger.tag(held_out)).to_json() if held_out else {}
+    found = score(held_out, tagger.tag(held_out)) if held_out else None
+    scores = found.to_json() if found else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
@@ -169,12 +183,17 @@ def train(
         "temperatures": tagger.temperatures,
         "thresholds": tagger.thresholds,
         "dev": scores,
+        "objective": {"name": objective, "value": judged(found)[objective] if found else None},
         "history": history,
     }
     tagger.meta = {"data": settings["data"], "seed": seed, "dev": headline(scores)}
     tagger.save(folder)
     lines.write(folder / "README.md", [card(run, (corpus, *also), tagger.reader)])
+    pages = write_run(output, run, (corpus, *also))
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
+    follower.finish(
+        {f"dev_{k}": v for k, v in (judged(found) if found else {}).items()}, [folder / "README.md", *pages]
+    )
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
     return folder

@@ -9,10 +9,10 @@ import torch
 from transformers import Trainer
 
 from khabar.document import Document
-from khabar.metrics import score
+from khabar.metrics import Scores, score
 from khabar.tagger import Tagger
 
-__all__ = ["DocumentTrainer", "parameter_groups"]
+__all__ = ["DocumentTrainer", "judged", "parameter_groups"]
 
 
 class DocumentTrainer(Trainer):
@@ -29,12 +29,17 @@ class DocumentTrainer(Trainer):
         Overridden because scores are of documents: arguments are found for predicted triggers, in a second
         pass that a loop over fixed instances does not know.
         """
-        scores = score(self.dev, self.tagger.tag(self.dev)).headline()
+        scores = judged(score(self.dev, self.tagger.tag(self.dev)))
         values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
-        values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
+
+
+def judged(scores: Scores) -> dict[str, float]:
+    """The scores that a run may be judged by: F1 of each layer (`Scores.headline`), and their mean as ``f1``."""
+    layers = scores.headline()
+    return {**layers, "f1": sum(layers.values()) / max(1, len(layers))}
 
 
 def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
