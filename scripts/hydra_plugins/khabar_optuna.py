@@ -97,8 +97,10 @@ class KhabarSweeper(Sweeper):
         searched = {key: _distribution(one) for key, one in overrides.items() if one.is_sweep_override()}
         if not searched:
             raise DataError("nothing to search: give hparams_search=… or KEY='interval(LOW,HIGH)'")
-        if taken := {"output", "callbacks", "objective"} & overrides.keys():
-            raise DataError(f"{', '.join(sorted(taken))}: a sweep sets this itself, or takes it from the configuration")
+        if "output" in overrides:
+            raise DataError("output: trials have folders of their own, in hydra.sweeper.folder")
+        if "objective" in searched:
+            raise DataError("objective: trials are compared by one score")
         return searched, [str(o.input_line) for key, o in overrides.items() if key not in searched]
 
     def _settings(self) -> Any:

@@ -62,6 +62,7 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
 
     """
     _drawable()
+    template = templates().get_template("report.html.jinja")
     script, style = source("report.js"), source("base.css", "report.css")
     shown = [_example(gold, predicted) for gold, predicted in examples]
     scores = report.get("scores") or {}
@@ -69,26 +70,22 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
     plots = _plots(report.get("calibration") or {})
     worst = [(item, _context(item)) for item in errors.get("worst") or ()]
     held = {"scores": layers(scores), "calibration": plots, "worst": worst, "examples": shown}
-    return (
-        templates()
-        .get_template("report.html.jinja")
-        .render(
-            report=report,
-            title=" · ".join(str(report[key]) for key in ("corpus", "split") if report.get(key)) or "evaluation",
-            facts=_facts(report),
-            sections={name: text for name, text in _SECTIONS.items() if held.get(name, report.get(name))},
-            layers=layers(scores),
-            plots=plots,
-            confusions=_confusions(errors.get("confusion") or {}),
-            worst=worst,
-            examples=shown,
-            grounds=_grounds(shown),
-            labels=_labels(shown),
-            kinds=KINDS,
-            script=script,
-            style=style,
-            digest=digest(script),
-        )
+    return template.render(
+        report=report,
+        title=" · ".join(str(report[key]) for key in ("corpus", "split") if report.get(key)) or "evaluation",
+        facts=_facts(report),
+        sections={name: text for name, text in _SECTIONS.items() if held.get(name, report.get(name))},
+        layers=held["scores"],
+        plots=plots,
+        confusions=_confusions(errors.get("confusion") or {}),
+        worst=worst,
+        examples=shown,
+        grounds=_grounds(shown),
+        labels=_labels(shown),
+        kinds=KINDS,
+        script=script,
+        style=style,
+        digest=digest(script),
     )
 
 

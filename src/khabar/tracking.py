@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerCallback
 
 from khabar.document import DataError
 from khabar.formats import lines
@@ -38,6 +41,7 @@ class Tracker:
 
     name = "none"
     report_to: tuple[str, ...] = ()
+    callbacks: tuple[TrainerCallback, ...] = ()
 
     def __init__(self, output: Path, parameters: Mapping[str, Any]) -> None:
         self.output = output
@@ -184,19 +188,24 @@ class _Trackio(Tracker):
     name = "trackio"
     report_to = ("trackio",)
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        # The Trainer's callback opens Trackio's run by itself, by this name, and goes on with one of the same name.
-        return {**super().arguments, "project": self.project, "trackio_static_space_id": False}
+    def __init__(self, output: Path, parameters: Mapping[str, Any]) -> None:
+        super().__init__(output, parameters)
+        self.title = self.kept or f"{self.title}-{secrets.token_hex(2)}"  # a run is known by its name alone
+        self.project = os.environ.get("TRACKIO_PROJECT", "khabar")
+        self.callbacks = (_Config(self.parameters),)
 
     @property
-    def project(self) -> str:
-        """The name of the project that Trackio keeps runs in."""
-        return os.environ.get("TRACKIO_PROJECT", "khabar")
+    def arguments(self) -> dict[str, Any]:
+        # The Trainer's callback opens Trackio's run by itself, and goes on with one of the same name.
+        return {**super().arguments, "project": self.project, "trackio_static_space_id": False}
+
+    def begin(self) -> None:
+        self.keep(self.title)
 
     def give(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
         import trackio
 
+        # The Trainer's callback has closed the run. Opened again, its configuration takes the place of the first.
         trackio.init(project=self.project, name=self.title, resume="allow", config=self.parameters)
         trackio.log(dict(scores))
         for file in files:
@@ -207,6 +216,20 @@ class _Trackio(Tracker):
         import trackio
 
         trackio.finish()
+
+
+class _Config(TrainerCallback):
+    """Adds the parameters of a run to what the Trainer's callback has told Trackio, and takes that over."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            import trackio
+
+            trackio.config.update(self.parameters)
+            self.parameters.update(trackio.config)
 
 
 TRACKERS: Mapping[str, type[Tracker]] = {

@@ -150,7 +150,7 @@ def train(
         train_dataset=rows,
         data_collator=Collator(tagger.reader),
         optimizers=(optimiser, None),
-        callbacks=[*([EarlyStoppingCallback(patience)] if held_out else []), *callbacks],
+        callbacks=[*([EarlyStoppingCallback(patience)] if held_out else []), *follower.callbacks, *callbacks],
     )
     checkpoint = last_checkpoint(output / "checkpoints")
     done = 0.0  # epochs that an interrupted run left behind
