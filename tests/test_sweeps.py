@@ -50,7 +50,6 @@ def sweep(tmp_path: Path) -> MakeSweep:
             "space": SPACE,
             "settings": {"data": "ahdath"},
             "sampler": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=3),
-            "pruner": optuna.pruners.NopPruner(),
             "seed": 1,
         }
         return Sweep(**given | changes)
@@ -232,7 +231,7 @@ def test_a_run_reports_its_epochs_and_is_pruned_where_others_were_better(sweep: 
                 outcomes.append(error)
         return outcomes
 
-    study = sweep(pruner=pruner)
+    study = sweep()
     study.run(launch, 3, 1, command)
     assert states(study) == ["complete", "pruned", "complete"]
     assert [trial["steps"] for trial in study.trials()] == [
@@ -243,7 +242,7 @@ def test_a_run_reports_its_epochs_and_is_pruned_where_others_were_better(sweep: 
     assert study.trials()[1]["value"] == 0.4
     assert (tmp_path / "sweep" / "plots" / "epochs.png").is_file()
     # Epochs that an interrupted trial has reported are not reported a second time.
-    again = Report(f"sqlite:///{tmp_path}/sweep/study.db", "أخبار", 0, "f1", optuna.pruners.NopPruner())
+    again = Report(f"sqlite:///{tmp_path}/sweep/study.db", "أخبار", 0, "f1")
     assert again.reported == {1, 2, 3}
 
 

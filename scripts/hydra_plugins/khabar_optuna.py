@@ -40,7 +40,7 @@ class KhabarSweeper(Sweeper):
         n_jobs: int,
         seed: int,
         sampler: DictConfig,
-        pruner: DictConfig,
+        pruner: DictConfig | None,
         keep_models: bool,
         params: Mapping[str, str],
     ) -> None:
@@ -77,7 +77,6 @@ class KhabarSweeper(Sweeper):
                 space,
                 self._settings(),
                 sampler=instantiate(self.sampler),
-                pruner=instantiate(self.pruner),
                 seed=self.seed,
             )
             OmegaConf.save(self.config, self.folder / "multirun.yaml")
@@ -116,7 +115,7 @@ class KhabarSweeper(Sweeper):
                 "study": self.study_name,
                 "number": number,
                 "objective": self.config.objective,
-                "pruner": _plain(self.pruner),
+                "pruner": None if self.pruner is None else _plain(self.pruner),
             }
             own = {
                 **values,

@@ -43,13 +43,14 @@ class Report(TrainerCallback):
         study: its name.
         number: of the trial.
         objective: which dev score; the one that the run is judged by.
-        pruner: an Optuna pruner.
+        pruner: an Optuna pruner; without one nothing is pruned.
 
     """
 
-    def __init__(self, storage: str, study: str, number: int, objective: str, pruner: Any) -> None:
+    def __init__(self, storage: str, study: str, number: int, objective: str, pruner: Any = None) -> None:
         optuna = require()
         self.objective = objective
+        pruner = pruner or optuna.pruners.NopPruner()
         held = optuna.load_study(study_name=study, storage=_storage(storage), pruner=pruner)
         # A trial is asked for in another process, which tells its end; this one only reports to it.
         frozen = held.get_trials(deepcopy=False)[number]
@@ -75,7 +76,6 @@ class Sweep:
         space: parameter to Optuna distribution.
         settings: what a trial is beside its values; a study goes on only with equal ones.
         sampler: makes an Optuna sampler from a seed.
-        pruner: an Optuna pruner.
         seed: of the values that are asked for.
 
     Raises `DataError` where Optuna is missing, and where the folder holds a study of another search.
@@ -90,15 +90,15 @@ class Sweep:
         space: Mapping[str, Any],
         settings: Mapping[str, Any],
         sampler: Callable[..., Any],
-        pruner: Any,
         seed: int,
     ) -> None:
         self.optuna = require()
         self.folder, self.name, self.space = folder, name, dict(space)
         self.sampler, self.seed = sampler, seed
         folder.mkdir(parents=True, exist_ok=True)
+        self.storage = _storage(storage)
         self.study = self.optuna.create_study(
-            study_name=name, storage=_storage(storage), direction="maximize", pruner=pruner, load_if_exists=True
+            study_name=name, storage=self.storage, direction="maximize", load_if_exists=True
         )
         distributions = {key: self.optuna.distributions.distribution_to_json(one) for key, one in space.items()}
         self._check({"space": distributions, "settings": json.loads(json.dumps(settings))})
@@ -242,7 +242,7 @@ class Sweep:
     def _start(self, batch: Sequence[int]) -> None:
         for number in batch:
             trial = self._trial(number)
-            self.study._storage.set_trial_user_attr(trial._trial_id, "starts", trial.user_attrs.get("starts", 0) + 1)
+            self.storage.set_trial_user_attr(trial._trial_id, "starts", trial.user_attrs.get("starts", 0) + 1)
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         state = self.optuna.trial.TrialState
@@ -255,7 +255,7 @@ class Sweep:
             outcome = DataError(f"expected a dev score, got {outcome}")
         if isinstance(outcome, Exception):
             said = f"{type(outcome).__name__}: {outcome}"[:2000]
-            self.study._storage.set_trial_user_attr(self._trial(number)._trial_id, "error", said)
+            self.storage.set_trial_user_attr(self._trial(number)._trial_id, "error", said)
             self.study.tell(number, state=state.FAIL)
             log.warning("trial %d failed: %s", number, said)
             return
@@ -281,10 +281,8 @@ def require() -> Any:
 
 def _storage(url: str) -> Any:
     """The database at ``url``; where it is a file, several processes take turns."""
-    if not url.startswith("sqlite:///"):
-        return url
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return require().storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 120}})
+    waits = {"connect_args": {"timeout": 120}} if url.startswith("sqlite:") else {}
+    return require().storages.RDBStorage(url, engine_kwargs=waits)
 
 
 def _said(distribution: Any) -> str:

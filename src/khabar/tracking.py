@@ -57,11 +57,17 @@ class Tracker:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """While the model is fitted. What is raised within ends the tracker's run as failed."""
+        """While the model is fitted. What is raised within ends the tracker's run as failed.
+
+        Raises `DataError` where the tracker cannot be begun, as when its server is not there.
+        """
         if os.environ.get("RANK", "0") != "0":
             yield  # the first of several processes reports for all
             return
-        self.begin()
+        try:
+            self.begin()
+        except Exception as error:  # of any kind, by whatever library
+            raise DataError(f"tracker={self.name}: {error}") from error
         try:
             yield
         except BaseException:
