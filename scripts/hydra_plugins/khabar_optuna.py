@@ -100,6 +100,11 @@ class KhabarSweeper(Sweeper):
             raise DataError("output: trials have folders of their own, in hydra.sweeper.folder")
         if "objective" in searched:
             raise DataError("objective: trials are compared by one score")
+        known = [
+            key for key in searched if key[0] == "+" or OmegaConf.select(self.config, key, default=self) is not self
+        ]
+        if unknown := searched.keys() - known:
+            raise DataError(f"{', '.join(sorted(unknown))}: there is no such key to search; +KEY adds one")
         return searched, [str(o.input_line) for key, o in overrides.items() if key not in searched]
 
     def _settings(self) -> Any:

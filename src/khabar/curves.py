@@ -207,12 +207,17 @@ def _epochs(figure: Figure, colours: Colours, trials: Sequence[Mapping[str, Any]
 def _parameters(
     figure: Figure, colours: Colours, trials: Sequence[Mapping[str, Any]], names: Sequence[str], logarithmic: set[str]
 ) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
         axes.set(xlabel=name, ylabel="score, %")
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         if name in logarithmic:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # not 10^{-4}, which is markup
+            axes.xaxis.set_minor_formatter(NullFormatter())
         values = [trial["params"][name] for trial in trials if name in trial["params"]]
         counted = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         words = {str(value): place for place, value in enumerate(sorted(dict.fromkeys(map(str, values))))}

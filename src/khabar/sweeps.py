@@ -31,7 +31,7 @@ _STARTS = 3  # of a trial whose process dies before it ends
 def objective(model: Path) -> float | None:
     """The dev score that a finished run is judged by; ``model`` is what `khabar.train.train` returned."""
     run = json.loads((model.parent / "run.json").read_text(encoding="utf-8"))
-    value: float | None = run["objective"]["value"]
+    value: float | None = run.get("objective", {}).get("value")  # which runs of older versions have not
     return value
 
 
