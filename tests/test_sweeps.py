@@ -270,8 +270,8 @@ OVERRIDES: dict[str, str] = {
     "a=tag(log,interval(1e-5,1e-3))": "FloatDistribution(high=0.001, log=True, low=1e-05, step=None)",
     "a=range(2,6)": "IntDistribution(high=5, log=False, low=2, step=1)",
     "a=range(1,8,3)": "IntDistribution(high=7, log=False, low=1, step=3)",
-    "a=choice(4,0.5,true,null,'أحداث')": "CategoricalDistribution(choices=(4, 0.5, True, None, 'أحداث'))",
-    "a=b,'c d'": "CategoricalDistribution(choices=('b', 'c d'))",
+    "a=choice(4,0.5,true,'أحداث')": "CategoricalDistribution(choices=(4, 0.5, True, 'أحداث'))",
+    "a=b,null,'c d'": "CategoricalDistribution(choices=('b', None, 'c d'))",
 }
 
 
