@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -176,7 +176,7 @@ def _distribution(override: Override) -> Any:
         if len(values) < 2:
             raise DataError(f"{said}: expected a range of at least two values")
         return (IntDistribution if whole else FloatDistribution)(values[0], values[-1], step=sweep.step)
-    if not override.is_choice_sweep():
+    if not isinstance(sweep, ChoiceSweep):
         raise DataError(f"{said}: expected interval, range or choice")
     choices = [one.text if isinstance(one, QuotedString) else one for one in override.sweep_iterator()]
     if any(not isinstance(one, bool | int | float | str | None) for one in choices):
