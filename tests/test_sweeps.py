@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -258,15 +259,14 @@ def test_a_missing_package_is_named_with_its_extra(sweep: MakeSweep, monkeypatch
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import hydra_plugins.khabar_optuna as module
-
+    module: Any = importlib.import_module("hydra_plugins.khabar_optuna")
     Plugins.instance().register(module.KhabarSweeper)
     return module
 
 
 OVERRIDES: dict[str, str] = {
-    "a=interval(1,5)": "IntDistribution(high=5, log=False, low=1, step=1)",
-    "a=interval(1.0,5)": "FloatDistribution(high=5.0, log=False, low=1.0, step=None)",
+    "a=int(interval(1,5))": "IntDistribution(high=5, log=False, low=1, step=1)",
+    "a=interval(1,5)": "FloatDistribution(high=5.0, log=False, low=1.0, step=None)",
     "a=tag(log,interval(1e-5,1e-3))": "FloatDistribution(high=0.001, log=True, low=1e-05, step=None)",
     "a=range(2,6)": "IntDistribution(high=5, log=False, low=2, step=1)",
     "a=range(1,8,3)": "IntDistribution(high=7, log=False, low=1, step=3)",
