@@ -270,7 +270,6 @@ def test_every_search_is_of_keys_that_there_are(search: str) -> None:
     config = composed("train", f"hparams_search={search}", "model=compact")
     accepts(train, **{"corpus": None, "record": None} | without(config))
     sweeper = HydraConfig.get().sweeper
-    assert sweeper.folder == f"runs/sweeps/{config.name}"
     assert sweeper.params
     for key in sweeper.params:
         assert OmegaConf.select(config, key) is not None, key

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.core.plugins import Plugins
@@ -33,9 +34,9 @@ class KhabarSweeper(Sweeper):
 
     def __init__(
         self,
-        folder: str,
-        storage: str,
-        study_name: str,
+        folder: str | None,
+        storage: str | None,
+        study_name: str | None,
         n_trials: int,
         n_jobs: int,
         seed: int,
@@ -44,13 +45,18 @@ class KhabarSweeper(Sweeper):
         keep_models: bool,
         params: Mapping[str, str],
     ) -> None:
-        self.folder, self.storage, self.study_name = Path(folder), storage, study_name
+        self.given = folder, storage, study_name
         self.n_trials, self.n_jobs, self.seed, self.keep_models = n_trials, n_jobs, seed, keep_models
         self.sampler, self.pruner, self.params = sampler, pruner, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take the composed configuration and make the launcher."""
         self.config, self.hydra_context = config, hydra_context
+        HydraConfig.instance().set_config(config)  # Hydra does so for jobs alone, and the name is made of its choices
+        folder, storage, study_name = self.given
+        self.study_name = study_name or str(config.name)
+        self.folder = Path(folder or f"runs/sweeps/{self.study_name}")
+        self.storage = storage or f"sqlite:///{self.folder}/study.db"
         # Workers that are started by a command find this module where the scripts stand.
         scripts = str(Path(__file__).parents[1])
         found = os.environ.get("PYTHONPATH", "").split(os.pathsep)
