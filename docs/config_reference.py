@@ -21,9 +21,12 @@ _GROUPS = {  # what each group is for; a group that is not named here fails the 
     "labels": "Names that a gold standard of another ontology has for ours.",
     "engine": "Where `predict` computes: in its own process, or on a cluster.",
     "experiment": "Settings of several groups at once: `experiment=NAME`.",
+    "hparams_search": "What a sweep searches: `--multirun hparams_search=NAME`.",
     "hydra": "Where a run's files go.",
+    "hydra/sweeper": "How a sweep searches.",
+    "hydra/launcher": "Where the runs of a sweep, or of `-m`, compute: `hydra/launcher=NAME`.",
 }
-_GLOBAL = ("ontology", "labels", "experiment")  # keys stand as they are written, not below the group's name
+_GLOBAL = ("ontology", "labels", "experiment", "hparams_search")  # keys stand as written, not below the group's name
 _OURS = re.compile(r"\bkhabar(?:\.[A-Za-z_]\w*)+")
 
 
@@ -46,11 +49,12 @@ def page(configs: Path) -> str:
     ]
     for path in sorted(configs.glob("*.yaml")):
         parts += [f"### scripts/{path.stem}.py {{ #{path.stem} }}", *_file(path, "")]
-    for folder in sorted((p for p in configs.iterdir() if p.is_dir()), key=lambda p: list(_GROUPS).index(p.name)):
-        parts += [f"## {folder.name} {{ #{folder.name} }}", _GROUPS[folder.name]]
-        for path in sorted(folder.glob("*.yaml")):
-            prefix = "" if folder.name in _GLOBAL else f"{folder.name}."
-            parts += [f"### {folder.name}={path.stem} {{ #{folder.name}-{path.stem} }}", *_file(path, prefix)]
+    groups = {path.relative_to(configs).as_posix() for path in configs.rglob("*") if path.is_dir()}
+    for group in sorted(groups, key=list(_GROUPS).index):
+        anchor, prefix = group.replace("/", "-"), "" if group in _GLOBAL else f"{group.replace('/', '.')}."
+        parts += [f"## {group} {{ #{anchor} }}", _GROUPS[group]]
+        for path in sorted((configs / group).glob("*.yaml")):
+            parts += [f"### {group}={path.stem} {{ #{anchor}-{path.stem} }}", *_file(path, prefix)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,17 +6,20 @@ import sys
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from khabar.corpus import Corpus
 from khabar.document import DataError
+from khabar.sweeps import objective
 from khabar.train import train
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
-def main(config: DictConfig) -> None:
-    """Compose the configuration, instantiate it and train."""
+def main(config: DictConfig) -> float | None:
+    """Compose the configuration, instantiate it and train; the dev score is what a sweep goes by."""
     OmegaConf.resolve(config.data.corpus)  # its path may be named after what is taken away next
     with open_dict(config):
         config.data.pop("prepare", None)  # how the corpus was made is said in its manifest
@@ -26,8 +29,10 @@ def main(config: DictConfig) -> None:
     parameters = instantiate(OmegaConf.masked_copy(config, rest), _convert_="all")
     corpus, also = instantiate(config.data.corpus), [Corpus(path) for path in config.also]
     try:
-        train(corpus=corpus, also=also, record=record, **parameters)
+        return objective(train(corpus=corpus, also=also, record=record, **parameters))
     except DataError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # to the sweeper, which may go on with others
         raise SystemExit(f"error: {error}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import logging
@@ -264,6 +265,32 @@ def test_every_trainer_makes_training_arguments(trainer: str, tmp_path: Path) ->
         pytest.importorskip("deepspeed", reason="khabar[deepspeed] is not installed")
     arguments = instantiate(composed("train", f"trainer={trainer}").trainer)(output_dir=str(tmp_path), report_to=[])
     assert arguments.num_train_epochs > 0
+
+
+@pytest.mark.parametrize("search", options("hparams_search"))
+def test_every_search_is_of_keys_that_there_are(search: str) -> None:
+    config = composed("train", f"hparams_search={search}", "model=compact")
+    accepts(train, **{"corpus": None, "record": None} | without(config))
+    sweeper = HydraConfig.get().sweeper
+    assert sweeper.params
+    for key in sweeper.params:
+        assert OmegaConf.select(config, key) is not None, key
+
+
+@pytest.mark.parametrize("launcher", options("hydra/launcher"))
+def test_every_launcher_takes_its_keys(launcher: str) -> None:
+    composed("train", f"hydra/launcher={launcher}")
+    config = OmegaConf.to_container(HydraConfig.get().launcher)
+    assert isinstance(config, dict)
+    path, _, name = str(config.pop("_target_")).rpartition(".")
+    module = pytest.importorskip(path, reason="khabar[sweep] is not installed")
+    keys = {"joblib": "JobLibLauncherConf", "slurm": "SlurmQueueConf"}[launcher]
+    known = importlib.import_module(f"{path.rpartition('.')[0]}.config")
+    assert set(config) == {field.name for field in fields(getattr(known, keys))} - {"_target_"} - set(UNUSED)
+    getattr(module, name)(**config)
+
+
+UNUSED = "comment exclude gres cpus_per_gpu gpus_per_task mem_per_gpu mem_per_cpu".split()  # of Slurm: + adds them
 
 
 @pytest.mark.parametrize("ontology", options("ontology"))

@@ -17,7 +17,7 @@ from khabar.document import DataError, Document, Mention
 from khabar.examples import KINDS, Example, Mark, Run, example, runs
 from khabar.markup import digest, environment, source
 
-__all__ = ["ReportUnavailable", "page"]
+__all__ = ["ReportUnavailable", "layers", "page", "templates"]
 
 # Layer -> kinds of unit with what each asks for; the first is the layer's headline.
 _LAYERS: Mapping[str, Mapping[str, str]] = {
@@ -61,22 +61,21 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
     Raises `ReportUnavailable` where matplotlib is missing, and `DataError` where an example's texts differ.
 
     """
-    templates = _templates()
+    _drawable()
+    template = templates().get_template("report.html.jinja")
     script, style = source("report.js"), source("base.css", "report.css")
     shown = [_example(gold, predicted) for gold, predicted in examples]
     scores = report.get("scores") or {}
     errors = report.get("errors") or {}
-    kinds = {title: [(k, about) for k, about in of.items() if scores.get(k)] for title, of in _LAYERS.items()}
-    layers = [(title, held) for title, held in kinds.items() if held]
     plots = _plots(report.get("calibration") or {})
     worst = [(item, _context(item)) for item in errors.get("worst") or ()]
-    held = {"scores": layers, "calibration": plots, "worst": worst, "examples": shown}
-    return templates.get_template("report.html.jinja").render(
+    held = {"scores": layers(scores), "calibration": plots, "worst": worst, "examples": shown}
+    return template.render(
         report=report,
         title=" · ".join(str(report[key]) for key in ("corpus", "split") if report.get(key)) or "evaluation",
         facts=_facts(report),
         sections={name: text for name, text in _SECTIONS.items() if held.get(name, report.get(name))},
-        layers=layers,
+        layers=held["scores"],
         plots=plots,
         confusions=_confusions(errors.get("confusion") or {}),
         worst=worst,
@@ -90,14 +89,24 @@ def page(report: Mapping[str, Any], examples: Iterable[tuple[Document, Document]
     )
 
 
-def _templates() -> Environment:
+def layers(scores: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The layers that were scored (`khabar.metrics.Scores.to_json`), each with its units and what these ask for."""
+    kinds = {title: [(k, about) for k, about in of.items() if scores.get(k)] for title, of in _LAYERS.items()}
+    return [(title, held) for title, held in kinds.items() if held]
+
+
+def templates() -> Environment:
+    """The templates, with what they write scores with."""
+    found = environment()
+    found.filters.update(percent=_percent, width=_width, number=_number, by_support=_by_support)
+    return found
+
+
+def _drawable() -> None:
     try:
         import matplotlib  # noqa: F401 (asked for here, so that a page fails before its work and not in the middle)
     except ImportError as error:
         raise ReportUnavailable(f"report.html needs {error.name}: pip install 'khabar[report]'") from error
-    templates = environment()
-    templates.filters.update(percent=_percent, width=_width, number=_number, by_support=_by_support)
-    return templates
 
 
 def _percent(score: Mapping[str, Any] | None, ratio: str = "f1", digits: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""Plots of a report as SVG that stands inside a page: its colours are the page's, its words are text.
+"""Plots as SVG that stands inside a page: its colours are the page's, its words are text. Those of a report.
 
 matplotlib, of the extra ``khabar[report]``, draws them; it is imported by the first plot. Every colour is one of the
 page's CSS variables, so that a plot follows the page into dark mode and onto paper.
@@ -7,43 +7,44 @@ page's CSS variables, so that a plot follows the page into dark mode and onto pa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from io import StringIO
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["reliability", "thresholds"]
+__all__ = ["PAGE", "png", "reliability", "svg", "thresholds"]
 
-# What matplotlib draws in, and the CSS variable that takes its place.
-_INK, _MUTED, _LINE, _ACCENT, _SECOND, _PANEL = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-_VARIABLES = {
-    _INK: "ink",
-    _MUTED: "muted",
-    _LINE: "line",
-    _ACCENT: "accent",
-    _SECOND: "second",
-    _PANEL: "panel",
+# A CSS variable of the page, and what matplotlib draws in until the variable takes its place.
+PAGE: Mapping[str, str] = {
+    name: f"#{3 * f'{number:02x}'}"
+    for number, name in enumerate(("ink", "muted", "line", "accent", "second", "panel", "type", "boundary"), start=1)
 }
-_STYLE: Any = {  # matplotlib types its keys one by one
-    "svg.fonttype": "none",  # words stay words: the reader's font, selectable, shaped by the browser
-    "svg.hashsalt": "khabar",  # the same report gives the same page
-    "text.parse_math": False,
-    "font.size": 9,
-    "text.color": _MUTED,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-}
+_INK, _MUTED, _LINE, _ACCENT, _SECOND, _PANEL = list(PAGE.values())[:6]
+
+
+def _style(colours: Mapping[str, str]) -> Any:  # matplotlib types its keys one by one
+    return {
+        "svg.fonttype": "none",  # words stay words: the reader's font, selectable, shaped by the browser
+        "svg.hashsalt": "khabar",  # the same report gives the same page
+        "text.parse_math": False,
+        "font.size": 9,
+        "text.color": colours["muted"],
+        "axes.edgecolor": colours["line"],
+        "axes.labelcolor": colours["muted"],
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": colours["muted"],
+        "ytick.color": colours["muted"],
+        "grid.color": colours["line"],
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+    }
+
+
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
 
 
@@ -77,7 +78,7 @@ def reliability(after: Mapping[str, Any], before: Mapping[str, Any] | None, name
             axes.grid(visible=True, axis="both")
             axes.set_axisbelow(True)
 
-    return _svg(draw, (3.5, 3.5), name)
+    return svg(draw, (3.5, 3.5), name)
 
 
 def _bins(axes: Axes, kind: Mapping[str, Any], label: str, color: str, linestyle: str, face: str) -> None:
@@ -110,24 +111,41 @@ def thresholds(curve: Sequence[Mapping[str, float]], name: str) -> str:
         axes.grid(visible=True)
         axes.set_axisbelow(True)
 
-    return _svg(draw, (3.5, 3.5), name)
+    return svg(draw, (3.5, 3.5), name)
 
 
-def _svg(draw: Any, size: tuple[float, float], name: str) -> str:
-    """What ``draw`` puts on a figure of ``size`` (inches), as an element of a page whose ids begin with ``name``."""
-    import matplotlib
-    from matplotlib.figure import Figure
+def svg(draw: Callable[[Figure], None], size: tuple[float, float], name: str) -> str:
+    """What ``draw`` puts on a figure of ``size`` (inches), as an element of a page whose ids begin with ``name``.
 
+    ``draw`` takes its colours from `PAGE`.
+    """
     buffer = StringIO()
-    with matplotlib.rc_context(_STYLE):  # a figure of its own: no window system, no state shared with a caller
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    _save(draw, size, PAGE, buffer, format="svg", transparent=True, metadata=metadata)
     _, viewport, drawing = re.split(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', buffer.getvalue(), maxsplit=1)
     # Out goes what is not the drawing: comments, fonts, and a style sheet that would reach into the page.
     drawing = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"; font-family: [^;\"]*|font-family: [^;\"]*;? ?", "", drawing)
     drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
-    drawing = re.sub("|".join(_VARIABLES), lambda found: f"var(--{_VARIABLES[found[0]]})", drawing)
+    names = {colour: f"var(--{name})" for name, colour in PAGE.items()}
+    drawing = re.sub("|".join(names), lambda found: names[found[0]], drawing)
     return f'<svg viewBox="{viewport}">{drawing}'
+
+
+def png(draw: Callable[[Figure], None], size: tuple[float, float], colours: Mapping[str, str]) -> bytes:
+    """What ``draw`` puts on a figure of ``size`` (inches), as a picture of its own; ``draw`` takes ``colours`` too."""
+    buffer = BytesIO()
+    _save(draw, size, colours, buffer, format="png", dpi=160, facecolor=colours["panel"], metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _save(
+    draw: Callable[[Figure], None], size: tuple[float, float], colours: Mapping[str, str], to: Any, **how: Any
+) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_style(colours)):  # a figure of its own: no window system, no state shared with a caller
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(to, **how)

@@ -19,9 +19,9 @@ def is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> b
     """Whether the run is there already; keeps its settings beside the checkpoints, so that only they resume it."""
     kept = output / "settings.json"
     if overwrite:
-        for name in ("checkpoints", "model", "tensorboard"):
+        for name in ("checkpoints", "model", "plots", "tensorboard"):
             shutil.rmtree(output / name, ignore_errors=True)
-        for name in ("run.json", "settings.json"):
+        for name in ("run.json", "settings.json", "summary.html"):
             (output / name).unlink(missing_ok=True)
     wanted = json.loads(json.dumps(settings))
     begun = (output / "run.json").is_file() or any((output / "checkpoints").glob(f"checkpoint-*/{SEAL}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
 from khabar import checkpoints, processes
 from khabar.batches import features
@@ -27,8 +26,10 @@ from khabar.model import Collator
 from khabar.ontology import Ontology
 from khabar.record import card, headline, surroundings
 from khabar.runs import is_finished
+from khabar.summaries import write_run
 from khabar.tagger import Tagger
-from khabar.trainer import DocumentTrainer
+from khabar.tracking import track
+from khabar.trainer import DocumentTrainer, judged
 
 __all__ = ["train"]
 
@@ -55,6 +56,9 @@ def train(
     keep_checkpoints: int = 2,
     precision: Literal["auto", "float32", "bf16"] = "auto",
     dev: Literal["choose", "learn"] = "choose",
+    objective: str = "f1",
+    tracker: str = "tensorboard",
+    callbacks: Sequence[TrainerCallback] = (),
     overwrite: bool = False,
     record: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -65,7 +69,8 @@ def train(
         task: ``heads`` and the window settings of `khabar.features.Reader`.
         corpus: where train and dev come from; without a dev split the last epoch is kept.
         trainer: makes the `TrainingArguments` from an output folder, the seed and what this function decides.
-        output: the run's folder: checkpoints while it runs, then ``model/``, ``run.json`` and TensorBoard logs.
+        output: the run's folder: checkpoints while it runs, then ``model/``, ``run.json``, ``summary.html`` with
+            ``plots/``, and TensorBoard logs.
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
@@ -80,11 +85,15 @@ def train(
         precision: ``auto`` is bf16 where the processor or GPU has units for it.
         dev: ``choose`` the epoch on the dev split and fit temperatures and thresholds on it; or ``learn`` from it too,
             for a fixed number of epochs that was chosen before: the last run before a test split is scored.
+        objective: the dev score that chooses the epoch, ends the run and is the value of a trial in a sweep: ``f1``,
+            the mean of the layers, or ``entities_f1``, ``triggers_f1`` or ``arguments_f1``.
+        tracker: who follows the run (`khabar.tracking`): none, tensorboard, mlflow, wandb or trackio.
+        callbacks: further callbacks of the `Trainer`.
         overwrite: begin again where ``output`` holds a run.
         record: the resolved configuration, kept with the run; a run is resumed only with an equal one.
 
     Returns the model folder. A finished run is left as it is; an interrupted one resumes from its last checkpoint.
-    Raises `DataError` where ``output`` holds a run of another configuration.
+    Raises `DataError` where ``output`` holds a run of another configuration, and what `khabar.tracking.track` raises.
 
     """
     output = Path(output)
@@ -93,7 +102,7 @@ def train(
     folder = output / "model"
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "tensorboard")
+    follower = track(tracker, output, config, settings["data"])
     if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
         raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
     often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
@@ -111,10 +120,11 @@ def train(
         save_strategy="steps" if often else "epoch",
         save_total_limit=None,  # `DocumentTrainer` keeps and removes
         load_best_model_at_end=scored,
-        metric_for_best_model="eval_f1" if scored else None,
+        metric_for_best_model=f"eval_{objective}" if scored else None,
         greater_is_better=True if scored else None,
         restore_callback_states_from_checkpoint=True,
         **often,
+        **follower.arguments,
     )
     if processes.first(lambda: is_finished(output, settings, overwrite)):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
@@ -127,6 +137,8 @@ def train(
     held_out = corpus.split("dev")[:limit] if "dev" in corpus.splits else []
     if dev == "learn":
         documents, held_out = [*documents, *held_out], []
+    if held_out and objective not in (names := judged(score(held_out, held_out))):
+        raise DataError(f"objective: expected a score that dev has, one of {', '.join(names)}, got {objective!r}")
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     instances = read_instances(tagger.reader, documents)
@@ -154,7 +166,7 @@ def train(
         args=arguments,
         train_dataset=rows,
         data_collator=Collator(tagger.reader),
-        callbacks=[EarlyStoppingCallback(patience)] if held_out else [],
+        callbacks=[*([EarlyStoppingCallback(patience)] if held_out else []), *follower.callbacks, *callbacks],
     )
     checkpoint = processes.first(lambda: checkpoints.latest(output / "checkpoints", processes.world()))
     done = 0.0  # epochs that an interrupted run left behind
@@ -162,13 +174,15 @@ def train(
         done = checkpoints.state(checkpoint)["epoch"]
         log.info("resuming from %s", checkpoint)
     began = time.perf_counter()
-    runner.fit(checkpoint)
+    with follower.following():
+        runner.fit(checkpoint)
     seconds = time.perf_counter() - began
     if processes.rank():
         return processes.first(lambda: folder)  # when it is written
 
     tagger.calibrate(held_out)
-    scores = score(held_out, tagger.tag(held_out)).to_json() if held_out else {}
+    found = score(held_out, tagger.tag(held_out)) if held_out else None
+    scores = found.to_json() if found else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
@@ -188,12 +202,17 @@ def train(
         "temperatures": tagger.temperatures,
         "thresholds": tagger.thresholds,
         "dev": scores,
+        "objective": {"name": objective, "value": judged(found)[objective] if found else None},
         "history": history,
     }
     tagger.meta = {"data": settings["data"], "seed": seed, "dev": headline(scores)}
     tagger.save(folder)
     lines.write(folder / "README.md", [card(run, (corpus, *also), tagger.reader)])
+    pages = write_run(output, run, (corpus, *also))
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
+    follower.finish(
+        {f"dev_{k}": v for k, v in (judged(found) if found else {}).items()}, [folder / "README.md", *pages]
+    )
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
     return processes.first(lambda: folder)

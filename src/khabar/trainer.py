@@ -15,11 +15,11 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from khabar import checkpoints, processes
 from khabar.document import DataError, Document
 from khabar.features import IGNORE
-from khabar.metrics import score
+from khabar.metrics import Scores, score
 from khabar.order import Order
 from khabar.tagger import Tagger
 
-__all__ = ["DocumentTrainer", "Pace", "parameter_groups"]
+__all__ = ["DocumentTrainer", "Pace", "judged", "parameter_groups"]
 
 
 class Pace(TrainerCallback):
@@ -112,9 +112,8 @@ class DocumentTrainer(Trainer):
             found = processes.shared(lambda share: list(self.tagger.tag(share)), self.dev)
         else:  # what is cut up is computed by all, in step
             found = list(self.tagger.tag(self.dev))
-        scores = score(self.dev, found).headline()
+        scores = judged(score(self.dev, found))
         values = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
-        values[f"{metric_key_prefix}_f1"] = sum(scores.values()) / max(1, len(scores))
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
@@ -185,6 +184,12 @@ class DocumentTrainer(Trainer):
             f"step {self.state.global_step + 1}, epoch {self.state.epoch or 0:.2f}: {what}. The last checkpoint is "
             "from before; a lower learning_rate or precision=float32 may help, with another output=… or overwrite=true"
         )
+
+
+def judged(scores: Scores) -> dict[str, float]:
+    """The scores that a run may be judged by: F1 of each layer (`Scores.headline`), and their mean as ``f1``."""
+    layers = scores.headline()
+    return {**layers, "f1": sum(layers.values()) / max(1, len(layers))}
 
 
 def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
