@@ -15,15 +15,17 @@ import torch
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
 from khabar.batches import features
+from khabar.cards import CARD, card, intervals
 from khabar.corpus import Corpus
 from khabar.dataset import read_instances
 from khabar.document import DataError
 from khabar.encoder import bf16_is_native
 from khabar.formats import lines
+from khabar.lora import adapt, merge
 from khabar.metrics import score
 from khabar.model import Collator
 from khabar.ontology import Ontology
-from khabar.record import card, headline, surroundings
+from khabar.record import headline, surroundings
 from khabar.runs import is_finished, last_checkpoint
 from khabar.tagger import Tagger
 from khabar.trainer import DocumentTrainer, parameter_groups
@@ -41,6 +43,7 @@ def train(
     output: Path | str,
     also: Sequence[Corpus] = (),
     ontology: Ontology | None = None,
+    peft: Mapping[str, Any] | None = None,
     limit: int | None = None,
     text_repeats: int = 1,
     seed: int = 1,
@@ -63,6 +66,7 @@ def train(
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
+        peft: settings of `khabar.lora.adapt`, where adapters are trained in place of the whole encoder.
         limit: learn from the first so many documents of each train split, and choose on as many of dev: a quick look.
         text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
             in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
@@ -95,6 +99,8 @@ def train(
         documents, held_out = [*documents, *held_out], []
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
+    if peft:
+        adapt(tagger, **peft)
     instances = read_instances(tagger.reader, documents)
     instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
     rows = [features(tagger.reader, instance, labels=True) for instance in instances]
@@ -148,9 +154,13 @@ def train(
     began = time.perf_counter()
     runner.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - began
+    trained = sum(parameter.numel() for group in optimiser.param_groups for parameter in group["params"])
+    if peft:
+        merge(tagger)
 
     tagger.calibrate(held_out)
-    scores = score(held_out, tagger.tag(held_out)).to_json() if held_out else {}
+    predicted = list(tagger.tag(held_out))
+    scores = score(held_out, predicted).to_json() if held_out else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
         **settings,
@@ -163,17 +173,19 @@ def train(
             "words": words,
             "subwords": subwords,
         },
+        "parameters": {"all": sum(p.numel() for p in tagger.model.parameters()), "trained": trained},
         "seconds": round(seconds, 1),
         "epochs": runner.state.epoch,
         "words_per_second": round(words * ((runner.state.epoch or 0) - done) / seconds, 1),
         "temperatures": tagger.temperatures,
         "thresholds": tagger.thresholds,
         "dev": scores,
+        "dev_intervals": intervals(held_out, predicted),
         "history": history,
     }
     tagger.meta = {"data": settings["data"], "seed": seed, "dev": headline(scores)}
     tagger.save(folder)
-    lines.write(folder / "README.md", [card(run, (corpus, *also), tagger.reader)])
+    lines.write(folder / CARD, [card(run, (corpus, *also), tagger.reader)])
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
