@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = ["File", "contents", "push"]
 log = logging.getLogger(__name__)
 EXPORT = "export.json"
 SENT = (".json", ".safetensors", ".onnx", ".md", ".txt", ".model")  # nothing that runs code when it is loaded
+_SIGNATURE = re.compile(r"\?[^\s'\"]*")  # of an address
 NEEDED = ("language", "license", "tags")  # of the block at the head of a card
 
 
@@ -41,7 +43,7 @@ def push(
     message: str | None = None,
     dry_run: bool = False,
 ) -> list[File]:
-    """Check a folder, then make the repository where there is none and send the folder as one commit.
+    """Check a folder, then make the repository where there is none and send the folder.
 
     The token is the one of the environment (``HF_TOKEN``) or of ``hf auth login``; it is neither taken as an argument
     nor logged. The hub is that of ``HF_ENDPOINT``.
@@ -71,6 +73,8 @@ def push(
     if not get_token():
         raise DataError("no token of the model hub: set HF_TOKEN, or log in with: hf auth login")
     api = HfApi()
+    for name in ("httpx", "httpx2"):  # they log every address, also those that are signed to be written to
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         name = api.create_repo(repository, private=private, exist_ok=True).repo_id
         if private and not api.repo_info(name).private:
@@ -87,8 +91,8 @@ def push(
     except DataError:
         raise
     except Exception as error:  # what the hub and the way there answer with is of any class
-        cause = error.__cause__ or error
-        raise DataError(f"{api.endpoint}: {repository}: {str(cause).strip().partition(chr(10))[0]}") from error
+        said = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise DataError(f"{api.endpoint}: {repository}: {_SIGNATURE.sub('', said)}") from None
     log.info("sent to %s", done.commit_url)
     return files
 
