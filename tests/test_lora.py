@@ -112,6 +112,14 @@ def test_the_markers_of_a_trigger_are_learned_where_there_are_no_segments(
     encoder = tagger.model.encoder
     changed = (encoder.get_input_embeddings().weight != before).any(dim=1).nonzero().flatten()
     assert changed.tolist() == sorted(markers)
+    assert isinstance(encoder.get_input_embeddings(), torch.nn.Embedding)
+
+
+def test_a_run_of_an_encoder_of_one_segment_leaves_an_ordinary_folder(run: Run, one_segment_encoder: Path) -> None:
+    folder = run(model=partial(Tagger.create, str(one_segment_encoder)), fields={"gradient_checkpointing": True})
+    weights = load_file(folder / "model.safetensors")
+    assert not [name for name in weights if "rows" in name or "lora" in name]
+    assert Tagger.load(folder, "cpu").reader.heads == HEADS
 
 
 @pytest.mark.parametrize(

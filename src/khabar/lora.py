@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from khabar.document import DataError
 from khabar.features import ARGUMENTS, MARKERS
@@ -43,21 +44,12 @@ def adapt(tagger: Tagger, r: int, alpha: float, dropout: float = 0.0, targets: s
     if r < 1 or alpha <= 0 or not 0 <= dropout < 1:
         raise DataError(f"peft: expected r from 1, alpha above 0 and dropout below 1, got {r}, {alpha} and {dropout}")
     encoder: Any = tagger.model.encoder
-    marking = tagger.reader.segments and ARGUMENTS in tagger.reader.heads
-    segments = [
-        parameter
-        for name, parameter in encoder.named_parameters()
-        if marking and "token_type_embeddings" in name and parameter.requires_grad
-    ]
-    config = LoraConfig(
-        r=r,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=_layers(encoder, targets),
-        trainable_token_indices=_markers(tagger),
+    layers = _layers(encoder, targets)
+    marks = _marks(tagger)
+    tagger.model.encoder = get_peft_model(
+        encoder, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=layers)
     )
-    tagger.model.encoder = get_peft_model(encoder, config)
-    for parameter in segments:
+    for parameter in marks:
         parameter.requires_grad_(True)
 
 
@@ -66,11 +58,14 @@ def merge(tagger: Tagger) -> None:
 
     Raises `DataError` where a weight is not a finite number.
     """
-    encoder: Any = tagger.model.encoder
+    adapted: Any = tagger.model.encoder
     try:
-        tagger.model.encoder = encoder.merge_and_unload(safe_merge=True)
+        encoder = adapted.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise DataError(f"the adapters cannot be merged: {error}") from error
+    if isinstance(words := encoder.get_input_embeddings(), _Marked):
+        encoder.set_input_embeddings(words.merged())
+    tagger.model.encoder = encoder
 
 
 def _layers(encoder: nn.Module, targets: str | Sequence[str]) -> list[str]:
@@ -86,11 +81,42 @@ def _layers(encoder: nn.Module, targets: str | Sequence[str]) -> list[str]:
     return sorted({name for names in fitting.values() for name in names})
 
 
-def _markers(tagger: Tagger) -> dict[str, list[int]] | None:
-    """The marker tokens' rows of the word embeddings, where triggers stand between markers."""
-    if tagger.reader.segments or ARGUMENTS not in tagger.reader.heads:
-        return None
+def _marks(tagger: Tagger) -> list[nn.Parameter]:
+    """What a trigger is marked by, where it is trained; markers get rows of their own beside the word embeddings."""
     encoder: Any = tagger.model.encoder
-    embeddings = encoder.get_input_embeddings()
-    name = next(name for name, module in encoder.named_modules() if module is embeddings)
-    return {name: list(map(int, tagger.reader.tokenizer.convert_tokens_to_ids(list(MARKERS))))}
+    words = encoder.get_input_embeddings()
+    if ARGUMENTS not in tagger.reader.heads or not words.weight.requires_grad:
+        return []
+    if tagger.reader.segments:
+        return [parameter for name, parameter in encoder.named_parameters() if "token_type_embeddings" in name]
+    marked = _Marked(words, tagger.reader.tokenizer.convert_tokens_to_ids(list(MARKERS)))
+    encoder.set_input_embeddings(marked)
+    return [marked.rows]
+
+
+class _Marked(nn.Module):
+    """Word embeddings of which some rows alone are trained: no gradient of the whole matrix is ever made.
+
+    Args:
+        words: the embeddings, (vocabulary, width).
+        ids: the rows that are trained.
+
+    """
+
+    def __init__(self, words: nn.Embedding, ids: Sequence[int]) -> None:
+        super().__init__()
+        self.words, self.ids = words, list(ids)
+        self.rows = nn.Parameter(words.weight[self.ids].detach().clone())
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Ids, (batch, subwords), -> their embeddings, (batch, subwords, width)."""
+        found: Tensor = self.words(input_ids)
+        for row, number in zip(self.rows, self.ids, strict=True):
+            found = torch.where((input_ids == number).unsqueeze(-1), row, found)
+        return found
+
+    def merged(self) -> nn.Embedding:
+        """The embeddings with the trained rows in them."""
+        with torch.no_grad():
+            self.words.weight[self.ids] = self.rows
+        return self.words
