@@ -22,6 +22,7 @@ UNKNOWN = "unknown"  # which the hub knows as a licence too
 _CODE = "Apache-2.0"
 _KINDS = {
     "entities": "entities: span and type",
+    "entities_untyped": "entities: span",
     "TI": "triggers: span",
     "TC": "triggers: span and type",
     "AI": "arguments: event type and span",
