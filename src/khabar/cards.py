@@ -15,7 +15,18 @@ from khabar.features import ARGUMENTS, CLITICS, ENTITIES, TRIGGERS, Reader
 from khabar.metrics import Scorer, pairs
 from khabar.significance import interval
 
-__all__ = ["CARD", "UNKNOWN", "card", "front_matter", "intervals", "metadata", "origin", "with_front_matter"]
+__all__ = [
+    "CARD",
+    "UNKNOWN",
+    "card",
+    "front_matter",
+    "inherited",
+    "intervals",
+    "mean_card",
+    "metadata",
+    "origin",
+    "with_front_matter",
+]
 
 CARD = "README.md"
 UNKNOWN = "unknown"  # which the hub knows as a licence too
@@ -65,16 +76,19 @@ def with_front_matter(block: Mapping[str, Any], text: str) -> str:
     return f"---\n{yaml.safe_dump(dict(block), allow_unicode=True, sort_keys=False, width=120)}---\n\n{text}"
 
 
+def inherited(folder: Path) -> dict[str, str]:
+    """``license``, and ``base_model`` where it has a name on the hub, as the card of a folder says."""
+    found = front_matter(folder / CARD)
+    base = {"base_model": found["base_model"]} if isinstance(found.get("base_model"), str) else {}
+    return {**base, "license": str(found.get("license", UNKNOWN))}
+
+
 def origin(encoder: str | None) -> dict[str, str]:
-    """``base_model``, where it has a name on the hub, and ``license`` of an encoder, from the card in its folder."""
+    """The same of an encoder as `khabar.tagger.Tagger.create` takes it; of a name on the hub no licence is known."""
     if encoder is None:
         return {"license": UNKNOWN}
     folder = COMPACT if encoder == "compact" else Path(encoder)
-    if not folder.is_dir():
-        return {"base_model": encoder, "license": UNKNOWN}
-    found = front_matter(folder / CARD)
-    base = {"base_model": str(found["base_model"])} if isinstance(found.get("base_model"), str) else {}
-    return {**base, "license": str(found.get("license", UNKNOWN))}
+    return inherited(folder) if folder.is_dir() else {"base_model": encoder, "license": UNKNOWN}
 
 
 def metadata(heads: Sequence[str], base: Mapping[str, str]) -> dict[str, Any]:
@@ -110,23 +124,38 @@ def card(run: Mapping[str, Any], corpora: Sequence[Corpus], reader: Reader) -> s
     """
     encoder = (run["config"].get("model") or {}).get("encoder")
     base = origin(encoder)
-    title = f"{reader.ontology.name}: {', '.join(reader.heads)}"
-    block = metadata(reader.heads, base)
-    if run["dev"]:
-        block["model-index"] = [{"name": title, "results": _results(run, corpora[0])}]
     parts = {
-        "How to use": _use(reader),
-        "Intended use": f"""To find {_listed(_types(reader))} in written Modern Standard Arabic, above all in news: for
-search, statistics and research, and as a first pass that people correct. Not to decide about persons: labels are wrong
-as often as the scores below say, and the report of an event is no proof of it.""",
         "Data": _data(run, corpora),
         "Training": _training(run, encoder, base),
         "Scores": _scores(run),
-        "Limits": _limits(reader),
+        "Limits": f"{_limits(reader)}\n- One run with one seed: how much another seed changes is not said here.",
         "Licence": _licences(corpora, base),
     }
+    return _assembled(reader, base, _results(run, corpora[0]), parts)
+
+
+def mean_card(members: Sequence[Path], corpus: Corpus, run: Mapping[str, Any], reader: Reader) -> str:
+    """The card of the mean of models (`khabar.average`): ``run`` has ``dev`` and ``dev_intervals`` of ``split``."""
+    base = inherited(members[0])
+    said = f"""The mean of the weights of {len(members)} models of one ancestor; their cards say what they learned from.
+Temperatures and thresholds were fitted on {run["split"]} of {corpus.name} (`{corpus.hash[:16]}`)."""
+    parts = {"Data": said, "Scores": _scores(run), "Limits": _limits(reader), "Licence": _licences([corpus], base)}
+    return _assembled(reader, base, _results(run, corpus), parts)
+
+
+def _assembled(
+    reader: Reader, base: Mapping[str, str], results: Sequence[Mapping[str, Any]], parts: Mapping[str, str]
+) -> str:
+    title = f"{reader.ontology.name}: {', '.join(reader.heads)}"
+    block = metadata(reader.heads, base)
+    if results:
+        block["model-index"] = [{"name": title, "results": list(results)}]
+    intended = f"""To find {_listed(_types(reader))} in written Modern Standard Arabic, above all in news: for
+search, statistics and research, and as a first pass that people correct. Not to decide about persons: labels are wrong
+as often as the scores below say, and the report of an event is no proof of it."""
+    every = {"How to use": _use(reader), "Intended use": intended, **parts}
     head = f"A khabar model for Arabic news: it {_listed([_ANSWERS[head] for head in reader.heads])}."
-    sections = "\n\n".join(f"## {name}\n\n{text}" for name, text in parts.items())
+    sections = "\n\n".join(f"## {name}\n\n{text}" for name, text in every.items())
     return with_front_matter(block, f"# {title}\n\n{head}\n\n{sections}")
 
 
@@ -160,12 +189,17 @@ def _types(reader: Reader) -> list[str]:
 
 def _results(run: Mapping[str, Any], corpus: Corpus) -> list[dict[str, Any]]:
     """The scores on dev as the hub's ``model-index`` has them."""
+    split = run.get("split", "dev")
     return [
         {
             "task": {"type": "token-classification", "name": _KINDS[kind]},
-            "dataset": {"type": corpus.name, "name": corpus.name, "split": "dev", "revision": corpus.hash[:16]},
+            "dataset": {"type": corpus.name, "name": corpus.name, "split": split, "revision": corpus.hash[:16]},
             "metrics": [
-                {"type": name, "name": f"{kind}, strict micro {name} on dev", "value": round(found["micro"][name], 4)}
+                {
+                    "type": name,
+                    "name": f"{kind}, strict micro {name} on {split}",
+                    "value": round(found["micro"][name], 4),
+                }
                 for name in ("precision", "recall", "f1")
             ],
         }
@@ -221,8 +255,9 @@ def _scores(run: Mapping[str, Any]) -> str:
         numbers = " | ".join(f"{micro[name]:.3f}" for name in ("precision", "recall", "f1"))
         rows.append(f"| {kind} | {_KINDS[kind]} | {numbers} | {low:.3f} to {high:.3f} | {micro['gold']:,} |")
     table = "\n".join(rows)
-    return f"""Strict micro scores on dev; arguments are those of predicted triggers. The 95 % intervals are bootstrap
-intervals, documents resampled. Epoch, temperatures and thresholds were chosen on dev, which makes these scores
+    split = run.get("split", "dev")
+    return f"""Strict micro scores on {split}; arguments are those of predicted triggers. The 95 % intervals are bootstrap
+intervals, documents resampled. Epoch, temperatures and thresholds were chosen on it, which makes these scores
 optimistic: score a test split with `scripts/evaluate.py`.
 
 {table}"""
@@ -240,7 +275,6 @@ def _limits(reader: Reader) -> str:
         found.append("Mentions are whole written words: a name behind a conjunction or preposition includes it.")
     if ARGUMENTS in reader.heads:
         found.append(f"An argument is looked for in the {reader.argument_length} subwords around its trigger.")
-    found.append("One run with one seed: how much another seed changes is not said here.")
     return "\n".join(f"- {line}" for line in found)
 
 

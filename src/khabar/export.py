@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from khabar import contract, plain
 from khabar.agreement import Agreement, Tags, agreement, tags
 from khabar.batches import arrays, batches, features
-from khabar.cards import CARD, front_matter, metadata, with_front_matter
+from khabar.cards import CARD, inherited, metadata, with_front_matter
 from khabar.contract import CONFIG, CONTRACT, GRAPH, WEIGHTS, ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 RECORD = "export.json"
 QUANTIZE = ("none", "int8")
 LOST_F1, LEAST_AGREEMENT = 0.005, 0.99  # what an export may lose before it is refused
-_OF_ORIGIN = ("base_model", "license")  # what an export's card takes over from the model's
 _OPSET = 20  # the first with Gelu
 # Of the encoder's products, the ones that int8 harms most, which stay in float32. On Ahdath's dev the labeller's F1
 # (mean) fell by 0.8 points with 0 (before weights were clipped), 0.53 with 0.15, 0.42 with 0.3.
@@ -305,8 +304,8 @@ def _processor() -> str:
 
 def _card(tagger: Tagger, source: Path, record: dict[str, Any]) -> str:
     """What the hub reads, as on the model's own card, then what the folder is."""
-    base, head = front_matter(source / CARD), record.get("head")
-    block = metadata([head] if head else tagger.reader.heads, {k: str(base[k]) for k in base if k in _OF_ORIGIN})
+    head = record.get("head")
+    block = metadata([head] if head else tagger.reader.heads, inherited(source))
     if head:
         return with_front_matter(block | {"library_name": "transformers"}, plain.described(tagger, head, record))
     return with_front_matter(block, _onnx_card(tagger, record))
