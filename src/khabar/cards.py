@@ -256,8 +256,8 @@ def _scores(run: Mapping[str, Any]) -> str:
         rows.append(f"| {kind} | {_KINDS[kind]} | {numbers} | {low:.3f} to {high:.3f} | {micro['gold']:,} |")
     table = "\n".join(rows)
     split = run.get("split", "dev")
-    return f"""Strict micro scores on {split}; arguments are those of predicted triggers. The 95 % intervals are bootstrap
-intervals, documents resampled. Epoch, temperatures and thresholds were chosen on it, which makes these scores
+    return f"""Strict micro scores on {split}; arguments are those of predicted triggers. The 95 % intervals are
+bootstrap intervals, documents resampled. Epoch, temperatures and thresholds were chosen on it, which makes these scores
 optimistic: score a test split with `scripts/evaluate.py`.
 
 {table}"""
