@@ -264,9 +264,8 @@ optimistic: score a test split with `scripts/evaluate.py`.
 
 
 def _limits(reader: Reader) -> str:
-    named = ", ".join([*sorted(reader.ontology.entities), *sorted(reader.ontology.events)])
     found = [
-        f"It knows the types {named}, as its training data understands them, and no others.",
+        "It knows the types that are named above, as its training data understands them, and no others.",
         "Mentions of one layer never overlap: of names within names one is found.",
         "Other genres, dialects and times than those of its training data were not tested.",
         "It inherits the biases of the encoder and of the articles it learned from.",
