@@ -145,8 +145,8 @@ def test_frozen_layers_stay_as_they_are(make_tagger: MakeTagger) -> None:
     [
         ({"targets": ["querry"]}, r"no linear layer is called \['querry'\].*'query', 'value'"),
         ({"targets": []}, "no linear layer"),
-        ({"r": 0}, "expected r from 1"),
-        ({"dropout": 1.0}, "dropout below 1"),
+        ({"r": 0}, "expected r and alpha from 1"),
+        ({"dropout": 1.0}, "and dropout below 1"),
     ],
 )
 def test_what_cannot_be_adapted_is_named(settings: dict[str, Any], message: str, make_tagger: MakeTagger) -> None:
@@ -206,18 +206,19 @@ def test_adapters_that_are_no_numbers_are_not_merged(make_tagger: MakeTagger) ->
 
 
 def test_a_run_with_adapters_learns_and_leaves_an_ordinary_folder(run: Run, encoder: Path, corpus: Corpus) -> None:
-    folder = run(fields={"num_train_epochs": 15}, patience=15)
+    folder = run(fields={"num_train_epochs": 10}, patience=10)
     record = json.loads((folder.parent / "run.json").read_text(encoding="utf-8"))
     sizes = record["parameters"]
     assert sizes["trained"] < sizes["all"] / 2
-    assert record["dev"]["entities"]["micro"]["f1"] > 0.5
+    losses = [row["loss"] for row in record["history"] if "loss" in row]
+    assert losses[-1] < losses[0] / 2
     weights = load_file(folder / "model.safetensors")
     assert not [name for name in weights if "lora" in name or "base_layer" in name]
     before = load_file(encoder / "model.safetensors")
     word_embeddings = "embeddings.word_embeddings.weight"
     assert torch.equal(weights[f"encoder.{word_embeddings}"], before[word_embeddings])
     query = "encoder.layer.0.attention.self.query.weight"
-    assert torch.linalg.matrix_rank(weights[f"encoder.{query}"] - before[query], atol=1e-5) <= SMALL["r"]
+    assert 1 <= torch.linalg.matrix_rank(weights[f"encoder.{query}"] - before[query], atol=1e-5) <= SMALL["r"]
     tagger = Tagger.load(folder, "cpu")
     assert score(corpus.split("dev"), tagger.tag(corpus.split("dev"))).to_json() == record["dev"]
 

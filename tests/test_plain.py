@@ -45,7 +45,7 @@ def own_tags(tagger: Tagger, head: str, document: Document) -> list[str]:
 
 def piped_tags(folder: Path, preprocessing: str, document: Document) -> list[str]:
     """The tag that the pipeline gives to the first subword of each word of the preprocessed text."""
-    tag = pipeline("token-classification", model=str(folder), device="cpu", ignore_labels=[])
+    tag: Any = pipeline("token-classification", model=str(folder), device="cpu", ignore_labels=[])
     text = preprocess(document.text, preprocessing).text
     starts = {row["start"]: row["entity"] for row in reversed(tag(text))}
     found, place = [], 0

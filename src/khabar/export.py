@@ -114,6 +114,10 @@ def export(
         exported = FORMATS[format](tagger, source, staging, texts)
         after = _measured(exported, gold)
         same = agreement(before.tags, after.tags)
+        f1 = {"before": _rounded(before.f1), "after": _rounded(after.f1)}
+        if tagger is not whole:  # what khabar makes of all heads together
+            together = _rounded(_measured(whole, gold).f1)
+            f1["khabar"] = {name: together[name] for name in before.f1}
         record = {
             "format": format,
             "quantize": quantize,
@@ -123,14 +127,11 @@ def export(
             "machine": {"processor": _processor(), "threads": os.cpu_count()},
             "compared on": {"corpus": corpus.name, "data": corpus.hash, "split": split, "documents": len(gold)},
             "calibrated on": len(texts),
-            "f1": {"before": _rounded(before.f1), "after": _rounded(after.f1)},
+            "f1": f1,
             "agreement": round(same.share, 5),
             "agreement of labelled words": round(same.share_labelled, 5),
             "words_per_second": {"before": round(before.words_per_second), "after": round(after.words_per_second)},
         }
-        if tagger is not whole:  # of what khabar makes of all heads together
-            f1 = _measured(whole, gold).f1
-            record["f1"]["khabar"] = _rounded({name: value for name, value in f1.items() if name in before.f1})
         log.info("%s", json.dumps({name: record[name] for name in ("f1", "agreement", "words_per_second")}))
         if faults := _faults(before, after, same):
             if not force:

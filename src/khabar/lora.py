@@ -21,7 +21,7 @@ __all__ = ["ALL", "adapt", "merge"]
 ALL = "all-linear"
 
 
-def adapt(tagger: Tagger, r: int, alpha: float, dropout: float = 0.0, targets: str | Sequence[str] = ALL) -> None:
+def adapt(tagger: Tagger, r: int, alpha: int, dropout: float = 0.0, targets: str | Sequence[str] = ALL) -> None:
     """Put adapters into the encoder of a tagger, and leave nothing else of it to train but what a trigger is marked by.
 
     What marks the trigger in the argument pass was not learned in pretraining: the segment embeddings, or the two
@@ -41,8 +41,8 @@ def adapt(tagger: Tagger, r: int, alpha: float, dropout: float = 0.0, targets: s
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise DataError("to train adapters (peft=lora): pip install 'khabar[peft]'") from None
-    if r < 1 or alpha <= 0 or not 0 <= dropout < 1:
-        raise DataError(f"peft: expected r from 1, alpha above 0 and dropout below 1, got {r}, {alpha} and {dropout}")
+    if r < 1 or alpha < 1 or not 0 <= dropout < 1:
+        raise DataError(f"peft: expected r and alpha from 1, and dropout below 1, got {r}, {alpha} and {dropout}")
     encoder: Any = tagger.model.encoder
     layers = _layers(encoder, targets)
     marks = _marks(tagger)
