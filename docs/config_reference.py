@@ -18,6 +18,7 @@ _GROUPS = {  # what each group is for; a group that is not named here fails the 
     "data": "Where a corpus is, and how it is prepared.",
     "ontology": "Entity types with their glosses; event types with their gloss and roles.",
     "trainer": "The Hugging Face `Trainer`.",
+    "peft": "What of the encoder is trained.",
     "labels": "Names that a gold standard of another ontology has for ours.",
     "engine": "Where `predict` computes: in its own process, or on a cluster.",
     "experiment": "Settings of several groups at once: `experiment=NAME`.",

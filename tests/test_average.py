@@ -16,6 +16,7 @@ from khabar.corpus import Corpus
 from khabar.document import DataError, Document
 from khabar.features import HEADS
 from khabar.ontology import Ontology
+from khabar.push import contents
 from khabar.tagger import Tagger
 
 MakeTagger = Callable[..., Tagger]
@@ -55,9 +56,12 @@ def test_the_mean_of_one_model_and_itself_labels_as_it_does(
 
 
 def test_the_score_on_dev_is_kept_beside_those_of_the_members(members: list[Path], dev: Corpus, tmp_path: Path) -> None:
-    mean = Tagger.load(average(members, dev, tmp_path / "mean", half=True))
+    folder = average(members, dev, tmp_path / "mean", half=True)
+    mean = Tagger.load(folder)
     assert mean.meta["mean of"] == {str(folder): {} for folder in members}
     assert {"entities", "TC", "AC"} <= mean.meta["dev"].keys()
+    assert "The mean of the weights of 3 models" in (folder / "README.md").read_text(encoding="utf-8")
+    assert contents(folder)  # and may be sent to a hub
     assert set(mean.temperatures) == set(HEADS)
     assert {tensor.dtype for tensor in load_file(tmp_path / "mean" / "model.safetensors").values()} == {torch.float16}
 

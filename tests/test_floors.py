@@ -80,7 +80,10 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "order": (4, 0),
     "trainer": (4, 3),
     "runs": (4, 2),
+    "lora": (4, 2),
+    "plain": (4, 2),
     "record": (5, 0),
+    "cards": (5, 0),
     "tables": (5, 0),
     "frames": (5, 0),
     "view": (5, 0),
@@ -100,7 +103,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "sweeps": (5, 3),
     "report": (5, 2),
     **dict.fromkeys(("survey", "check", "compare", "aggregate", "convert"), (5, 3)),
-    **dict.fromkeys(("prepare", "train", "average", "export", "evaluate", "predict"), (5, 3)),
+    **dict.fromkeys(("prepare", "train", "average", "export", "evaluate", "predict", "push"), (5, 3)),
 }
 # A document gives itself to people: notebooks and pandas know methods, not modules. These look up the stairs when they
 # are called, and only then.

@@ -187,7 +187,7 @@ def test_tags_that_differ_are_counted(documents: tuple[Document, ...], untrained
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "format": ({"format": "gguf"}, r"format 'gguf': expected one of \['onnx'\]"),
+    "format": ({"format": "gguf"}, r"format 'gguf': expected one of \['onnx', 'transformers'\]"),
     "quantize": ({"quantize": "int4"}, "quantize 'int4': expected one of"),
     "nothing to calibrate on": ({"quantize": "int8", "calibration": 0}, "at least one article to calibrate on, got 0"),
     "no such split": ({"split": "real"}, "no split 'real'"),

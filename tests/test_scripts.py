@@ -31,9 +31,11 @@ from khabar.document import Document
 from khabar.export import export
 from khabar.features import HEADS, Reader
 from khabar.formats import jsonl, lines
+from khabar.lora import adapt
 from khabar.ontology import Ontology
 from khabar.predict import predict
 from khabar.prepare import prepare
+from khabar.push import push
 from khabar.serve import serve
 from khabar.tagger import Tagger
 from khabar.train import train
@@ -148,6 +150,7 @@ ERRORS: dict[str, tuple[str, list[str], str]] = {
         ["checkpoint=gone", "sources=[x.txt]", "output=o.jsonl"],
         "not a folder that khabar saved",
     ),
+    "nothing to send": ("push", ["checkpoint=gone", "repository=a/b"], "gone: no such folder"),
     "no model to serve": ("serve", ["checkpoint=gone", "port=0"], "not a folder that khabar saved"),
     "no limit": ("serve", ["checkpoint=gone", "seconds=0"], "expected a number above 0"),
     "model to score not there": ("evaluate", ["data=jsonl", "checkpoint=gone"], "not a folder that khabar saved"),
@@ -162,7 +165,8 @@ def test_what_goes_wrong_is_said_in_one_line(case: str, script: Script) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["prepare_data", "train", "evaluate", "export", "predict", "serve", "compare", "aggregate", "convert"]
+    "name",
+    ["prepare_data", "train", "evaluate", "export", "push", "predict", "serve", "compare", "aggregate", "convert"],
 )
 def test_help_lists_what_can_be_set(name: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     extra = ["data=jsonl"] if name == "prepare_data" else []
@@ -236,6 +240,23 @@ def test_the_keys_of_an_export_are_parameters_of_export() -> None:
     config = composed("export", "checkpoint=m", "output=o")
     assert {str(name) for name in config} - {"data"} | {"corpus"} == set(inspect.signature(export).parameters)
     assert isinstance(instantiate(config.data.corpus), Corpus)
+
+
+def test_the_keys_of_a_push_are_parameters_of_push() -> None:
+    config = composed("push", "checkpoint=m", "repository=r")
+    parameters = inspect.signature(push).parameters
+    assert {name: config[name] for name in parameters if name not in ("checkpoint", "repository")} == {
+        name: parameter.default for name, parameter in parameters.items() if name not in ("checkpoint", "repository")
+    }
+    assert set(config) == set(parameters)
+
+
+@pytest.mark.parametrize("peft", options("peft"))
+def test_the_settings_of_adapters_are_parameters_of_adapt(peft: str) -> None:
+    config = instantiate(composed("train", f"peft={peft}").peft, _convert_="all")
+    assert config == {} if peft == "none" else set(config) == {"r", "alpha", "dropout", "targets"}
+    if config:
+        accepts(adapt, tagger=None, **config)
 
 
 @pytest.mark.parametrize("verb", [compare, aggregate])

@@ -108,9 +108,9 @@ def test_the_run_leaves_logs_and_no_checkpoints(trained: Path) -> None:
 
 def test_the_model_card_says_what_it_is_and_how_good(trained: Path, record: dict[str, Any], corpus: Corpus) -> None:
     card = (trained / "README.md").read_text(encoding="utf-8")
-    assert card.startswith("# أخبار: entities, triggers, arguments, clitics\n")
+    assert "\n# أخبار: entities, triggers, arguments, clitics\n" in card
     assert corpus.hash[:16] in card
-    assert f"| entities | {record['dev']['entities']['micro']['f1']:.3f} |" in card
+    assert f"| {record['dev']['entities']['micro']['f1']:.3f} |" in card
     assert "12 documents" in card
     assert "python -m khabar.predict" in card
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import torch
 
+from khabar.cards import CARD, intervals, mean_card
 from khabar.contract import CONTRACT, ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError
+from khabar.formats import lines
 from khabar.metrics import score
 from khabar.record import headline
 from khabar.tagger import Tagger
@@ -61,11 +63,15 @@ def average(
                 tensor.copy_(torch.stack([other[name] for other in weights]).mean(dim=0))
     documents = corpus.split(split)
     mean.calibrate(documents)
-    scores = headline(score(documents, mean.tag(documents)).to_json())
+    predicted = list(mean.tag(documents))
+    measured = score(documents, predicted).to_json()
+    scores = headline(measured)
     log.info("on %s: %s", split, scores)
     mean.meta = {"data": {str(corpus.path): corpus.hash}, "mean of": members, split: scores}
     output = Path(output)
     mean.save(output, half)
+    run = {"split": split, "dev": measured, "dev_intervals": intervals(documents, predicted)}
+    lines.write(output / CARD, [mean_card(folders, corpus, run, mean.reader)])
     return output
 
 

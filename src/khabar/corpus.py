@@ -60,6 +60,12 @@ class Corpus:
         """sha256 over the splits' names and contents: equal for the same documents in the same splits."""
         return str(self.manifest["hash"])
 
+    @property
+    def licence(self) -> str | None:
+        """The terms that the corpus may be used under, as its manifest says; none where it does not."""
+        found = self.manifest.get("licence")
+        return None if found is None else str(found)
+
     @cached_property
     def ontology(self) -> Ontology:
         """The types that the corpus is annotated with."""
@@ -88,8 +94,9 @@ def write(
     ontology: Ontology,
     splits: Mapping[str, Sequence[Document]],
     report: Mapping[str, Mapping[str, int]] | None = None,
+    licence: str | None = None,
 ) -> dict[str, Any]:
-    """Write a corpus and return its manifest; ``report`` (split to message to count) is kept in it.
+    """Write a corpus and return its manifest; ``report`` (split to message to count) and ``licence`` are kept in it.
 
     Other files of the folder stay. The manifest goes first and comes back last, so a folder that holds one is
     complete. Raises `DataError` where a document cannot be written.
@@ -112,6 +119,7 @@ def write(
         "splits": records,
         "report": {split: dict(sorted(counts.items())) for split, counts in (report or {}).items() if counts},
         "ontology": ontology.to_json(),
+        **({} if licence is None else {"licence": licence}),
     }
     lines.write(path / MANIFEST, [json.dumps(manifest, ensure_ascii=False, indent=2)])
     return manifest

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from khabar import contract
+from khabar import contract, plain
 from khabar.agreement import Agreement, Tags, agreement, tags
 from khabar.batches import arrays, batches, features
+from khabar.cards import CARD, inherited, metadata, with_front_matter
 from khabar.contract import CONFIG, CONTRACT, GRAPH, WEIGHTS, ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
@@ -36,7 +37,7 @@ from khabar.tokenizer import SPECIAL, Tokenizer
 __all__ = ["FORMATS", "QUANTIZE", "export"]
 
 log = logging.getLogger(__name__)
-RECORD, CARD = "export.json", "README.md"
+RECORD = "export.json"
 QUANTIZE = ("none", "int8")
 LOST_F1, LEAST_AGREEMENT = 0.005, 0.99  # what an export may lose before it is refused
 _OPSET = 20  # the first with Gelu
@@ -44,7 +45,10 @@ _OPSET = 20  # the first with Gelu
 # (mean) fell by 0.8 points with 0 (before weights were clipped), 0.53 with 0.15, 0.42 with 0.3.
 _SPARED = 0.3
 _CALIBRATION_TOKENS = 1024  # subwords in a batch whose activations are all kept
-_LIBRARIES = ("khabar", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy")
+_LIBRARIES = {
+    "onnx": ("khabar", "torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy"),
+    "transformers": ("khabar", "torch", "transformers", "tokenizers", "safetensors"),
+}
 
 
 class _Measure(NamedTuple):
@@ -59,6 +63,7 @@ def export(
     corpus: Corpus,
     format: str = "onnx",  # noqa: A002 - the key that the script takes
     quantize: str = "none",
+    head: str | None = None,
     split: str = "dev",
     calibration: int = 24,
     force: bool = False,
@@ -71,7 +76,8 @@ def export(
         output: the folder to write; it appears whole, when it has passed.
         corpus, split: what the model and the export are compared on.
         format: a key of `FORMATS`.
-        quantize: ``none`` (float32) or ``int8``.
+        quantize: ``none`` (float32) or, of ONNX, ``int8``.
+        head: of transformers, which takes one: ``entities`` or ``triggers``; none where the model has only one of them.
         calibration: articles of the corpus' train, spread over it, whose activations set the scales of int8.
         force: write it even where it labels worse than it may.
         overwrite: replace a folder that is there.
@@ -85,9 +91,15 @@ def export(
         raise DataError(f"format {format!r}: expected one of {sorted(FORMATS)}")
     if quantize not in QUANTIZE:
         raise DataError(f"quantize {quantize!r}: expected one of {list(QUANTIZE)}")
+    if format != "onnx" and quantize != "none":
+        raise DataError(f"quantize={quantize} is of format=onnx, not of format={format}")
+    if format == "onnx" and head is not None:
+        raise DataError(f"head={head} is of format=transformers: format=onnx writes every head")
     if output.exists() and not (overwrite and (output / RECORD).is_file()):
         raise DataError(f"{output}: is there already; name another output, or overwrite=true an earlier export")
-    tagger = Tagger.load(source, "cpu")
+    whole = tagger = Tagger.load(source, "cpu")
+    if format == "transformers":
+        tagger = plain.narrowed(whole, plain.chosen(whole.reader.heads, head))
     gold = corpus.split(split)
     texts = _spread(corpus.split("train"), calibration) if quantize == "int8" else []
     if not gold:
@@ -102,16 +114,20 @@ def export(
         exported = FORMATS[format](tagger, source, staging, texts)
         after = _measured(exported, gold)
         same = agreement(before.tags, after.tags)
+        f1 = {"before": _rounded(before.f1), "after": _rounded(after.f1)}
+        if tagger is not whole:  # what khabar makes of all heads together
+            together = _rounded(_measured(whole, gold).f1)
+            f1["khabar"] = {name: together[name] for name in before.f1}
         record = {
             "format": format,
             "quantize": quantize,
             "source": {"sha256": hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()},
-            "opset": _OPSET,
-            "versions": {name: version(name) for name in _LIBRARIES},
+            **({"opset": _OPSET} if format == "onnx" else {"head": tagger.reader.heads[0]}),
+            "versions": {name: version(name) for name in _LIBRARIES[format]},
             "machine": {"processor": _processor(), "threads": os.cpu_count()},
             "compared on": {"corpus": corpus.name, "data": corpus.hash, "split": split, "documents": len(gold)},
             "calibrated on": len(texts),
-            "f1": {"before": _rounded(before.f1), "after": _rounded(after.f1)},
+            "f1": f1,
             "agreement": round(same.share, 5),
             "agreement of labelled words": round(same.share_labelled, 5),
             "words_per_second": {"before": round(before.words_per_second), "after": round(after.words_per_second)},
@@ -123,7 +139,7 @@ def export(
             log.warning("%s: written although %s", output, "; ".join(faults))
         record["forced"] = faults
         (staging / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        (staging / CARD).write_text(_card(tagger, record), encoding="utf-8")
+        (staging / CARD).write_text(_card(whole, source, record), encoding="utf-8")
     return record
 
 
@@ -150,7 +166,16 @@ def _onnx(tagger: Tagger, source: Path, folder: Path, texts: Sequence[Document])
     return OnnxLabeller.load(folder)
 
 
-FORMATS: dict[str, Callable[[Tagger, Path, Path, Sequence[Document]], Labeller]] = {"onnx": _onnx}
+def _transformers(tagger: Tagger, _source: Path, folder: Path, _texts: Sequence[Document]) -> Labeller:
+    """Fill the folder of one head for transformers."""
+    plain.write(tagger, folder)
+    return plain.PlainLabeller.load(folder, tagger.reader)
+
+
+FORMATS: dict[str, Callable[[Tagger, Path, Path, Sequence[Document]], Labeller]] = {
+    "onnx": _onnx,
+    "transformers": _transformers,
+}
 
 
 class _Positional(nn.Module):
@@ -278,7 +303,16 @@ def _processor() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _card(tagger: Tagger, record: dict[str, Any]) -> str:
+def _card(tagger: Tagger, source: Path, record: dict[str, Any]) -> str:
+    """What the hub reads, as on the model's own card, then what the folder is."""
+    head = record.get("head")
+    block = metadata([head] if head else tagger.reader.heads, inherited(source))
+    if head:
+        return with_front_matter(block | {"library_name": "transformers"}, plain.described(tagger, head, record))
+    return with_front_matter(block, _onnx_card(tagger, record))
+
+
+def _onnx_card(tagger: Tagger, record: dict[str, Any]) -> str:
     f1, speed = record["f1"], record["words_per_second"]
     rows = "\n".join(f"| {name} | {value:.4f} | {f1['after'][name]:.4f} |" for name, value in f1["before"].items())
     heads = ", ".join(tagger.reader.heads)

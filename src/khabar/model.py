@@ -105,3 +105,16 @@ class Model(nn.Module):
             words = (labels[name] != IGNORE).sum() if num_items_in_batch is None else num_items_in_batch[name]
             losses.append(total / words.clamp(min=1))
         return {"loss": torch.stack(losses).sum(), "logits": logits}
+
+    def activation_checkpointing_enable(self, **settings: Any) -> None:
+        """Keep only the inputs of the encoder's layers and compute the rest again in the backward pass.
+
+        The `Trainer` calls it where its ``gradient_checkpointing`` is true; ``settings`` are the encoder's.
+        """
+        encoder: Any = self.encoder
+        encoder.activation_checkpointing_enable(**settings)
+
+    def gradient_checkpointing_enable(self, **settings: Any) -> None:
+        """The same, as earlier versions of the `Trainer` call it."""
+        encoder: Any = self.encoder
+        encoder.gradient_checkpointing_enable(**settings)

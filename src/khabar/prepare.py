@@ -36,13 +36,15 @@ def prepare(
     ontology: Ontology | None = None,
     carve: Mapping[str, Callable[[Sequence[Document]], Collection[str]]] | None = None,
     folds: Callable[[Sequence[Document]], Sequence[Splits]] | None = None,
+    licence: str | None = None,
 ) -> list[dict[str, Any]]:
     """Read, check and write a corpus; return the manifests, one for each folder written.
 
     ``splits`` maps the name of a split to its reader. ``carve`` maps the name of a new split to what chooses
     the ids that move to it from ``train`` (`listed`, `every`). ``folds`` makes, of all documents, as many
     corpora with splits of their own (`folds_by`), written to ``fold-0`` and so on below ``output``. Without
-    an ``ontology``, the types found in the documents are taken, each its own gloss.
+    an ``ontology``, the types found in the documents are taken, each its own gloss. ``licence`` is kept in the
+    manifest, for the cards of models that learn from the corpus.
 
     Raises `DataError` for an id that is in two splits, for a type or role that the ontology does not have,
     and for whatever the readers raise; nothing is written then.
@@ -74,7 +76,7 @@ def prepare(
     for title, part in corpora.items():
         _warn_of_copies(title, part)
         folder = Path(output) / title.removeprefix(name).strip("/")
-        manifest = corpus.write(folder, title, ontology, part, report)
+        manifest = corpus.write(folder, title, ontology, part, report, licence)
         manifests.append(manifest)
         logger.info("%s", _table(manifest))
     return manifests

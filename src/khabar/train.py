@@ -16,15 +16,17 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 
 from khabar import checkpoints, processes
 from khabar.batches import features
+from khabar.cards import CARD, card, intervals
 from khabar.corpus import Corpus
 from khabar.dataset import read_instances
 from khabar.document import DataError
 from khabar.encoder import bf16_is_native
 from khabar.formats import lines
+from khabar.lora import adapt, merge
 from khabar.metrics import score
 from khabar.model import Collator
 from khabar.ontology import Ontology
-from khabar.record import card, headline, surroundings
+from khabar.record import headline, surroundings
 from khabar.runs import is_finished
 from khabar.summaries import write_run
 from khabar.tagger import Tagger
@@ -45,6 +47,7 @@ def train(
     output: Path | str,
     also: Sequence[Corpus] = (),
     ontology: Ontology | None = None,
+    peft: Mapping[str, Any] | None = None,
     limit: int | None = None,
     text_repeats: int = 1,
     seed: int = 1,
@@ -74,6 +77,7 @@ def train(
         also: further corpora whose train splits are learned in the same run; each document teaches only
             the layers it is annotated with.
         ontology: the types to learn; by default the union of the corpora's.
+        peft: settings of `khabar.lora.adapt`, where adapters are trained in place of the whole encoder.
         limit: learn from the first so many documents of each train split, and choose on as many of dev: a quick look.
         text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
             in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
@@ -141,6 +145,8 @@ def train(
         raise DataError(f"objective: expected a score that dev has, one of {', '.join(names)}, got {objective!r}")
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
+    if peft:
+        adapt(tagger, **peft)
     instances = read_instances(tagger.reader, documents)
     instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
     rows = [features(tagger.reader, instance, labels=True) for instance in instances]
@@ -179,9 +185,13 @@ def train(
     seconds = time.perf_counter() - began
     if processes.rank():
         return processes.first(lambda: folder)  # when it is written
+    trained = sum(parameter.numel() for parameter in tagger.model.parameters() if parameter.requires_grad)
+    if peft:
+        merge(tagger)
 
     tagger.calibrate(held_out)
-    found = score(held_out, tagger.tag(held_out)) if held_out else None
+    predicted = list(tagger.tag(held_out))
+    found = score(held_out, predicted) if held_out else None
     scores = found.to_json() if found else {}
     history = [row for row in runner.state.log_history if "eval_f1" in row or "loss" in row]
     run = {
@@ -196,6 +206,7 @@ def train(
             "words": words,
             "subwords": subwords,
         },
+        "parameters": {"all": sum(p.numel() for p in tagger.model.parameters()), "trained": trained},
         "seconds": round(seconds, 1),
         "epochs": runner.state.epoch,
         "words_per_second": round(words * ((runner.state.epoch or 0) - done) / seconds, 1),
@@ -203,16 +214,15 @@ def train(
         "thresholds": tagger.thresholds,
         "dev": scores,
         "objective": {"name": objective, "value": judged(found)[objective] if found else None},
+        "dev_intervals": intervals(held_out, predicted),
         "history": history,
     }
     tagger.meta = {"data": settings["data"], "seed": seed, "dev": headline(scores)}
     tagger.save(folder)
-    lines.write(folder / "README.md", [card(run, (corpus, *also), tagger.reader)])
+    lines.write(folder / CARD, [card(run, (corpus, *also), tagger.reader)])
     pages = write_run(output, run, (corpus, *also))
     lines.write(output / "run.json", [json.dumps(run, ensure_ascii=False, indent=2)])
-    follower.finish(
-        {f"dev_{k}": v for k, v in (judged(found) if found else {}).items()}, [folder / "README.md", *pages]
-    )
+    follower.finish({f"dev_{k}": v for k, v in (judged(found) if found else {}).items()}, [folder / CARD, *pages])
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
     return processes.first(lambda: folder)
