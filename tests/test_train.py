@@ -241,7 +241,7 @@ def test_a_limit_takes_the_first_documents(run: Run, tmp_path: Path, corpus: Cor
     run(limit=2, trainer=epochs(1))
     first = corpus.split("train")[:2]
     assert read(tmp_path / "run" / "run.json")["train"]["documents"] == len(first) == 2
-    with pytest.raises(DataError, match="expected limit and text_repeats of at least 1"):
+    with pytest.raises(DataError, match="limit=0: expected at least 1"):
         run(limit=0, output=tmp_path / "other")
 
 
