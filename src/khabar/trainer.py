@@ -48,7 +48,7 @@ class DocumentTrainer(Trainer):
         arguments = self.args
         seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
         part = (arguments.process_index, arguments.world_size)
-        sampler = Grouped(self.rows.lengths, arguments.per_device_train_batch_size, self.batch_tokens, seed, part)
+        sampler = Grouped(self.rows.lengths, self._train_batch_size, self.batch_tokens, seed, part)
         return _Loader(
             self.rows,  # type: ignore[arg-type] # a sequence
             batch_sampler=sampler,
