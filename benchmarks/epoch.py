@@ -23,28 +23,14 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from arithmetic import arabert_shaped
 from khabar.batches import features
-from khabar.contract import COMPACT
 from khabar.corpus import Corpus
 from khabar.encoder import bf16_is_native
 from khabar.model import Collator
 from khabar.tagger import Tagger
-
-ARABERT_BASE: dict[str, Any] = {  # BERT-base, of which layers, heads and widths are the defaults
-    "vocab_size": 64_000,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-}
-
-
-def arabert_shaped(folder: Path) -> str:
-    """Write an encoder of AraBERT-base's shape with random weights; returns its folder."""
-    BertModel(BertConfig(**ARABERT_BASE), add_pooling_layer=False).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(COMPACT).save_pretrained(folder)
-    return str(folder)
 
 
 class Side:
@@ -88,7 +74,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=160, help="subwords of a window")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        encoders = {"compact": "compact", "AraBERT-base shape": arabert_shaped(Path(folder))}
+        encoders = {"compact": "compact", "AraBERT-base shape": str(arabert_shaped(Path(folder)))}
         corpus = Corpus(options.corpus)
         sides = {name: Side(path, corpus, options.batch, options.length) for name, path in encoders.items()}
         rates: dict[str, list[float]] = {name: [] for name in sides}

@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -37,9 +36,10 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import AutoModelForTokenClassification, AutoTokenizer, BertConfig, BertModel, pipeline
+from transformers import AutoModelForTokenClassification, pipeline
 from transformers.utils import logging as transformers_logging
 
+from arithmetic import arabert_shaped, machine, operations, peak
 from khabar import bio
 from khabar.backends import load
 from khabar.contract import COMPACT, Precision
@@ -51,13 +51,7 @@ from khabar.labeller import Labeller
 from khabar.tagger import Tagger
 from khabar.windows import windows
 
-ARABERT_BASE: dict[str, Any] = {
-    "vocab_size": 64_000,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-}  # else as BERT-base
 SIZES = (1, 4, 8, 16, 32)  # of the pipeline's batches
-PEAK = 2048  # rows and columns of the matrices that the peak is measured with
 
 
 @dataclass
@@ -178,28 +172,6 @@ def disagreement(labeller: Labeller, folder: Path, documents: Sequence[Document]
     return wrong, total
 
 
-def peak() -> dict[str, float]:
-    """Floating-point operations a second that a large matrix product reaches, by number format."""
-    found = {}
-    formats = {"float32": torch.float32, **({"bf16": torch.bfloat16} if bf16_is_native() else {})}
-    for name, kind in formats.items():
-        left, right = torch.randn(PEAK, PEAK, dtype=kind), torch.randn(PEAK, PEAK, dtype=kind)
-        seconds = []
-        for _ in range(8):
-            began = time.perf_counter()
-            left @ right
-            seconds.append(time.perf_counter() - began)
-        found[name] = 2 * PEAK**3 / min(seconds)
-    return found
-
-
-def operations(config: Any, lengths: Sequence[int]) -> float:
-    """Floating-point operations of the encoder over inputs of these many subwords."""
-    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    linear = 2 * (4 * width**2 + 2 * width * inner)
-    return float(sum(layers * (length * linear + 4 * length**2 * width) for length in lengths))
-
-
 def measure(sides: Sequence[Side], documents: Sequence[Document], turns: int) -> None:
     """All sides in turns, after a short one that is not counted."""
     alone = documents[:: max(1, len(documents) // 20)][:20]
@@ -231,13 +203,11 @@ def table(title: str, sides: Sequence[Side], words: int, work: float | None, pea
     return result
 
 
-def arabert_shaped(folder: Path) -> Path:
-    """The labeller's heads on an encoder of AraBERT-base's shape with random weights; triggers are made rare."""
-    BertModel(BertConfig(**ARABERT_BASE), add_pooling_layer=False).save_pretrained(folder / "encoder")
-    AutoTokenizer.from_pretrained(COMPACT).save_pretrained(folder / "encoder")
+def labeller_of(encoder: Path, folder: Path) -> Path:
+    """The labeller's heads on an encoder with random weights; triggers are made rare."""
     shipped = Tagger.load(COMPACT, "cpu").reader
     tagger = Tagger.create(
-        str(folder / "encoder"),
+        str(encoder),
         shipped.ontology,
         shipped.heads,
         length=shipped.length,
@@ -248,8 +218,8 @@ def arabert_shaped(folder: Path) -> Path:
         for head in tagger.model.heads.values():
             bias: Any = head.bias
             bias[0] = 3.0  # O, or no clitic: what most words are
-    tagger.save(folder / "model")
-    return folder / "model"
+    tagger.save(folder)
+    return folder
 
 
 def main() -> None:
@@ -266,10 +236,12 @@ def main() -> None:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     documents = [Document(d.id, d.text) for d in islice(jsonl.read(options.articles), options.limit)]
     console = Console(width=120)
-    console.print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    console.print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = options.model if options.shape == "compact" else arabert_shaped(folder)
+        model = options.model
+        if options.shape == "arabert":
+            model = labeller_of(arabert_shaped(folder / "encoder"), folder / "model")
         peaks = peak()
         console.print(", ".join(f"{kind}: at most {rate / 1e9:.0f} GFLOPS" for kind, rate in peaks.items()))
         backends = {"PyTorch": model, **{f"ONNX Runtime, {path.name}": path for path in options.onnx}}

@@ -147,6 +147,12 @@ _DOCUMENTS = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests tokenise is kept where no other run looks."""
+    os.environ["KHABAR_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def ontology() -> Ontology:
     """Four types of entities, three of events."""

@@ -20,7 +20,6 @@ from khabar import processes
 from khabar.corpus import Corpus
 from khabar.document import DataError
 from khabar.formats import jsonl
-from khabar.order import Order
 from khabar.tagger import Tagger
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux starts them")
@@ -78,25 +77,6 @@ def test_dev_is_labelled_once_whoever_labels(trained: Path, corpus: Corpus, tmp_
         found = list(jsonl.read(tmp_path / f"{rank}.jsonl"))
         assert [document.id for document in found] == [document.id for document in dev]
         assert found == expected
-
-
-# The order of an epoch
-
-
-@pytest.mark.parametrize("rows", [1, 7, 24, 25])
-def test_an_epoch_reads_every_row_once_and_fills_the_last_batches_up(rows: int) -> None:
-    lengths = [5 + row % 4 for row in range(rows)]
-
-    def order(seed: int, epoch: int, share: int) -> list[int]:
-        return list(Order(lengths, step=8, share=share, filler=rows, seed=seed, epoch=lambda: epoch))
-
-    found = order(1, 0, share=8)
-    assert len(found) % 8 == 0
-    assert sorted(found)[:rows] == list(range(rows))
-    assert set(found[rows:]) <= {rows}
-    assert order(1, 0, share=1) == found[:rows] == order(1, 0, share=4)[:rows]
-    if rows > 7:
-        assert order(1, 1, share=8) != found != order(2, 0, share=8)
 
 
 # Training

@@ -242,8 +242,31 @@ def test_a_limit_takes_the_first_documents(run: Run, tmp_path: Path, corpus: Cor
     run(limit=2, trainer=epochs(1))
     first = corpus.split("train")[:2]
     assert read(tmp_path / "run" / "run.json")["train"]["documents"] == len(first) == 2
-    with pytest.raises(DataError, match="expected limit and text_repeats of at least 1"):
+    with pytest.raises(DataError, match="limit=0: expected at least 1"):
         run(limit=0, output=tmp_path / "other")
+
+
+def test_batches_may_be_measured_in_subwords(run: Run, tmp_path: Path, record: dict[str, Any]) -> None:
+    run(batch_tokens=256, trainer=epochs(1))
+    history = [row for row in read(tmp_path / "run" / "run.json")["history"] if "loss" in row]
+    assert len(history) > record["train"]["subwords"] / 256  # logged at every step
+    with pytest.raises(DataError, match="batch_tokens=0: expected at least 1"):
+        run(batch_tokens=0, output=tmp_path / "other")
+
+
+def test_windows_may_leave_out_in_training_what_is_read_again(
+    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
+) -> None:
+    text = "".join(f"{document.text}\n" for document in documents)
+    corpora.write(tmp_path / "long", "طويل", ontology, {"train": [Document("طويل", text, ())]})
+    task = {"heads": ["entities"], "length": 96}
+    found = []
+    for name, context in (("with", None), ("without", 0)):
+        folder = run(corpus=Corpus(tmp_path / "long"), task=task, train_context=context, output=tmp_path / name)
+        assert Tagger.load(folder, "cpu").reader.context == 32  # labelling reads it all the same
+        found.append(read(tmp_path / name / "run.json")["train"])
+    assert found[0]["words"] == found[1]["words"]
+    assert found[0]["subwords"] > found[1]["subwords"]
 
 
 def test_windows_of_text_may_be_read_more_often_than_triggers(run: Run, tmp_path: Path, record: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,33 @@ from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines
 from khabar.ontology import Ontology
 
-__all__ = ["MANIFEST", "VERSION", "Corpus", "count", "write"]
+__all__ = ["MANIFEST", "VERSION", "Corpus", "Shard", "count", "write"]
 
 MANIFEST = "manifest.json"
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Documents of a split that follow one another, from byte ``offset`` of a file, which is on line ``line``."""
+
+    file: str
+    offset: int
+    line: int
+    documents: int
+
+    def read(self) -> Iterator[Document]:
+        """Yield the documents; that no id comes twice was seen to when the corpus was prepared."""
+        left = self.documents
+        with lines.opened(self.file) as stream:
+            stream.seek(self.offset)
+            for number, line in lines.numbered(stream, first=self.line):
+                place = f"{self.file}: line {number}"
+                if not left:
+                    return
+                if text := lines.decode(line or b"", place).strip():
+                    yield jsonl.loads(text, place)
+                    left -= 1
 
 
 @dataclass(frozen=True)
@@ -76,16 +99,41 @@ class Corpus:
 
         Raises `DataError` where there is no such split, or where its file is not the one that was prepared.
         """
+        self.shards(name)
+        return list(jsonl.read(Path(self.path) / f"{name}.jsonl"))
+
+    def stream(self, name: str) -> Iterator[Document]:
+        """Yield the documents of a split in memory that does not grow with it; raises what `split` does."""
+        for shard in self.shards(name):
+            yield from shard.read()
+
+    def shards(self, name: str, size: int = 1024, limit: int | None = None) -> list[Shard]:
+        """Where every ``size`` documents of a split begin, so that several processes can read it.
+
+        Only the first ``limit`` documents are in them; the whole file is checked, before anything of it is read.
+        Raises `DataError` as `split` does.
+        """
         if name not in self.splits:
             raise DataError(f"{self.path}: no split {name!r}, expected one of {list(self.splits)}")
         file = Path(self.path) / f"{name}.jsonl"
-        try:
-            found = hashlib.sha256(file.read_bytes()).hexdigest()
-        except FileNotFoundError:
-            raise DataError(f"{file}: the manifest has this split, but the file is missing") from None
-        if found != (expected := self.manifest["splits"][name]["sha256"]):
-            raise DataError(f"{file}: changed since it was prepared (sha256 {found[:12]}…, expected {expected[:12]}…)")
-        return list(jsonl.read(file))
+        if not file.is_file():
+            raise DataError(f"{file}: the manifest has this split, but the file is missing")
+        begins: list[tuple[int, int]] = []  # the byte and the line that each shard begins with
+        digest, place, count = hashlib.sha256(), 0, 0
+        with lines.opened(file) as stream:
+            for number, line in enumerate(stream, start=1):
+                digest.update(line)
+                if (limit is None or count < limit) and line.strip():
+                    if count % size == 0:
+                        begins.append((place, number))
+                    count += 1
+                place += len(line)
+        if (whole := digest.hexdigest()) != (expected := self.manifest["splits"][name]["sha256"]):
+            raise DataError(f"{file}: changed since it was prepared (sha256 {whole[:12]}…, expected {expected[:12]}…)")
+        return [
+            Shard(str(file), offset, first, min(size, count - number * size))
+            for number, (offset, first) in enumerate(begins)
+        ]
 
 
 def write(

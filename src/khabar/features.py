@@ -235,11 +235,12 @@ class Reader:
         admitted = self.admitted(instances) if head == ARGUMENTS else None
         found = bio.decode(padded, lengths, admitted)
         return [
-            [self._mention(head, instance, span, scores) for span in spans]
+            [self.mention(head, instance, span, scores) for span in spans]
             for instance, spans, scores in zip(instances, found, logits, strict=True)
         ]
 
-    def _mention(self, head: str, instance: Instance, span: bio.Span, logits: Mapping[str, Floats]) -> Mention:
+    def mention(self, head: str, instance: Instance, span: bio.Span, logits: Mapping[str, Floats]) -> Mention:
+        """The mention that a span of an instance is; ``logits`` of clitics say where in its first word it starts."""
         text = instance.reading.document.text
         first = instance.reading.words[instance.words[span.first]]
         last = instance.reading.words[instance.words[span.last]]

@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,9 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
 from khabar import checkpoints, processes
-from khabar.batches import features
+from khabar.cache import read
 from khabar.cards import CARD, card, intervals
 from khabar.corpus import Corpus
-from khabar.dataset import read_instances
 from khabar.document import DataError
 from khabar.encoder import bf16_is_native
 from khabar.formats import lines
@@ -50,6 +50,9 @@ def train(
     peft: Mapping[str, Any] | None = None,
     limit: int | None = None,
     text_repeats: int = 1,
+    batch_tokens: int | None = None,
+    train_context: int | None = None,
+    cache: Path | str | None = None,
     seed: int = 1,
     learning_rate: float = 5e-5,
     head_learning_rate: float = 5e-4,
@@ -81,6 +84,11 @@ def train(
         limit: learn from the first so many documents of each train split, and choose on as many of dev: a quick look.
         text_repeats: how often an epoch reads each window of text. Arguments bring one input for each trigger, so that
             in a corpus rich in events the windows, which teach entities and triggers, are few beside them.
+        batch_tokens: subwords of a batch, padding counted, in place of the trainer's number of inputs: many short
+            inputs go together then, or a few long ones.
+        train_context: subwords of neighbouring text that windows read on each side in training, where that is not to
+            be ``task``'s ``context``: what is read again takes time and teaches nothing new.
+        cache: the folder where tokenised corpora are kept for the next run (`khabar.cache.default_folder`).
         head_learning_rate: of the linear heads, which start from nothing.
         patience: scores of dev without a better one before the run stops.
         eval_steps: steps between scores of dev, each followed by a checkpoint; by default one after each epoch.
@@ -101,7 +109,7 @@ def train(
 
     """
     output = Path(output)
-    config = {name: value for name, value in (record or {}).items() if name != "overwrite"}
+    config = {name: value for name, value in (record or {}).items() if name not in ("overwrite", "cache")}
     settings = {"config": config, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
     folder = output / "model"
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
@@ -134,28 +142,27 @@ def train(
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
-    if text_repeats < 1 or (limit is not None and limit < 1):
-        raise DataError(f"expected limit and text_repeats of at least 1, got {limit} and {text_repeats}")
+    for name, number in {"limit": limit, "text_repeats": text_repeats, "batch_tokens": batch_tokens}.items():
+        if number is not None and number < 1:
+            raise DataError(f"{name}={number}: expected at least 1")
     set_seed(seed)
-    documents = [document for part in (corpus, *also) for document in part.split("train")[:limit]]
     held_out = corpus.split("dev")[:limit] if "dev" in corpus.splits else []
-    if dev == "learn":
-        documents, held_out = [*documents, *held_out], []
+    parts = [(part, "train") for part in (corpus, *also)]
+    if dev == "learn" and held_out:
+        parts, held_out = [*parts, (corpus, "dev")], []
     if held_out and objective not in (names := judged(score(held_out, held_out))):
         raise DataError(f"objective: expected a score that dev has, one of {', '.join(names)}, got {objective!r}")
     ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     if peft:
         adapt(tagger, **peft)
-    instances = read_instances(tagger.reader, documents)
-    instances = [i for i in instances for _ in range(text_repeats if i.trigger is None else 1)]
-    rows = [features(tagger.reader, instance, labels=True) for instance in instances]
-    words = sum(len(instance.words) for instance in instances)
-    subwords = sum(len(instance.input_ids) for instance in instances)
+    reader = tagger.reader if train_context is None else replace(tagger.reader, context=train_context)
+    rows, counts = read(reader, parts, limit, text_repeats, Path(cache) if cache else None)
+    documents, words, subwords = counts["documents"], int(rows.words.sum()), int(rows.lengths.sum())
     log.info(
         "%d documents, %d inputs an epoch (%d words, %d subwords), %d documents in dev",
-        len(documents),
-        len(instances),
+        documents,
+        len(rows),
         words,
         subwords,
         len(held_out),
@@ -165,12 +172,13 @@ def train(
     runner = DocumentTrainer(
         tagger,
         held_out,
+        rows,
         rates=(learning_rate, head_learning_rate),
+        batch_tokens=batch_tokens,
         keep=keep_checkpoints,
         save_steps=save_steps,
         model=tagger.model,
         args=arguments,
-        train_dataset=rows,
         data_collator=Collator(tagger.reader),
         callbacks=[*([EarlyStoppingCallback(patience)] if held_out else []), *follower.callbacks, *callbacks],
     )
@@ -201,8 +209,8 @@ def train(
         "processes": processes.world(),
         "precision": "bf16" if bf16 else "float32",
         "train": {
-            "documents": len(documents),
-            "inputs": len(instances),
+            "documents": documents,
+            "inputs": len(rows),
             "words": words,
             "subwords": subwords,
         },

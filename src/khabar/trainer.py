@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from khabar import checkpoints, processes
+from khabar.batches import Grouped
+from khabar.dataset import Rows
 from khabar.document import DataError, Document
 from khabar.features import IGNORE
 from khabar.metrics import Scores, score
-from khabar.order import Order
 from khabar.tagger import Tagger
 
 __all__ = ["DocumentTrainer", "Pace", "judged", "parameter_groups"]
@@ -50,7 +53,7 @@ class Pace(TrainerCallback):
 
 
 class DocumentTrainer(Trainer):
-    """The `Trainer`, with dev scored over documents, an exact loss, and checkpoints that can be trusted.
+    """The `Trainer`, with dev scored over documents, an exact loss, batches of like rows, and sealed checkpoints.
 
     The loss of a step is, for each head, the mean cross-entropy over all words that the step says something about,
     summed over heads, however the step is cut into micro-batches and processes.
@@ -58,10 +61,12 @@ class DocumentTrainer(Trainer):
     Args:
         tagger: what is trained.
         dev: the documents that are scored.
+        rows: what an epoch reads.
         rates: the learning rate of the encoder and that of the heads.
+        batch_tokens: subwords of a batch, padding counted, in place of ``per_device_train_batch_size`` rows.
         keep: how many checkpoints are kept, beside the best.
         save_steps: steps between checkpoints within an epoch.
-        arguments: of the `Trainer`; ``train_dataset`` is a sequence of `khabar.batches.features`.
+        arguments: of the `Trainer`.
 
     """
 
@@ -69,19 +74,20 @@ class DocumentTrainer(Trainer):
         self,
         tagger: Tagger,
         dev: Sequence[Document],
+        rows: Rows,
         rates: tuple[float, float],
+        batch_tokens: int | None = None,
         keep: int = 2,
         save_steps: int | None = None,
         **arguments: Any,
     ) -> None:
-        self.tagger, self.dev, self._rates, self._keep = tagger, dev, rates, keep
+        self.tagger, self.dev, self.rows, self._rates, self._keep = tagger, dev, rows, rates, keep
+        self.batch_tokens = batch_tokens
         self._whole = copy.deepcopy(tagger.model) if arguments["args"].fsdp else None  # FSDP cuts the model up in place
         arguments["args"]._n_gpu = min(1, arguments["args"].n_gpu)  # a process has one device: no `DataParallel`
+        arguments["train_dataset"] = rows if processes.world() == 1 else _Filled(rows)
         super().__init__(eval_dataset=[{}] if dev else None, **arguments)
         self.add_callback(Pace(save_steps))
-        self.rows: Sequence[Mapping[str, Any]] = self.train_dataset
-        if processes.world() > 1:
-            self.train_dataset = [*self.rows, _silent(self.rows)]
 
     def fit(self, checkpoint: Path | None) -> None:
         """Train, from a checkpoint if there is one; the weights are then those of the best on dev, or the last."""
@@ -100,6 +106,26 @@ class DocumentTrainer(Trainer):
             groups = parameter_groups(self.tagger, *self._rates, self.args.weight_decay)
             self.optimizer = torch.optim.AdamW(groups, fused=True)
         return self.optimizer
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of rows of like length, each process its share.
+
+        Overridden because the `Trainer` knows batches of a number of rows alone, groups them by reading every row, and
+        in an order that earlier random numbers decide; here seed and epoch do (`khabar.batches.Grouped`).
+        """
+        arguments = self.args
+        seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+        part = (arguments.process_index, arguments.world_size)
+        sampler = Grouped(self.rows.lengths, self._train_batch_size, self.batch_tokens, seed, part)
+        return _Loader(
+            self.train_dataset,  # type: ignore[arg-type] # a sequence
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=arguments.dataloader_num_workers,
+            pin_memory=arguments.dataloader_pin_memory,
+            persistent_workers=arguments.dataloader_persistent_workers,
+            prefetch_factor=arguments.dataloader_prefetch_factor,
+        )
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Label dev, each process a share of it, and score the whole.
@@ -144,19 +170,6 @@ class DocumentTrainer(Trainer):
             raise self._diverged(f"the loss is {loss.item()}")
         return loss
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
-        """Overridden because the order of an epoch must be known again in a run that goes on within it."""
-        several = self.args.world_size
-        share = self.args.train_batch_size * several
-        return Order(
-            [len(row["input_ids"]) for row in self.rows],
-            step=share * self.args.gradient_accumulation_steps,
-            share=share if several > 1 else 1,
-            filler=len(self.rows),
-            seed=self.args.seed,
-            epoch=lambda: int(self.state.epoch or 0),
-        )
-
     def _save_checkpoint(self, *arguments: Any, **names: Any) -> None:
         """Write a checkpoint, seal it, and only then let older ones go.
 
@@ -192,6 +205,15 @@ def judged(scores: Scores) -> dict[str, float]:
     return {**layers, "f1": sum(layers.values()) / max(1, len(layers))}
 
 
+class _Loader(DataLoader[Any]):
+    """A loader that the `Trainer` can tell the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Of which epoch the batches are that come next."""
+        sampler: Any = self.batch_sampler
+        sampler.set_epoch(epoch)
+
+
 def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float) -> list[dict[str, Any]]:
     """Encoder and heads, each with and without weight decay (none on biases and layer norms)."""
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
@@ -205,7 +227,17 @@ def parameter_groups(tagger: Tagger, rate: float, head_rate: float, decay: float
     ]
 
 
-def _silent(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The shortest row, saying nothing: it fills up the last batches of several processes."""
-    row = min(rows, key=lambda row: len(row["input_ids"]))
-    return {**row, "labels": {head: [IGNORE] * len(labels) for head, labels in row["labels"].items()}}
+class _Filled(Sequence[Mapping[str, Any]]):
+    """Rows, and behind them one that teaches nothing, for a process that a batch has no row for."""
+
+    def __init__(self, rows: Rows) -> None:
+        row = rows[int(np.argmin(rows.lengths))]
+        silent = {head: np.full_like(labels, IGNORE) for head, labels in row["labels"].items()}
+        self._rows, self._silent = rows, {**row, "labels": silent}
+
+    def __len__(self) -> int:
+        return len(self._rows) + 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """The features of a row."""
+        return self._silent if index == len(self._rows) else self._rows[index]
