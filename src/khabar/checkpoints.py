@@ -30,8 +30,6 @@ SEAL = "seal.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 # What torch and safetensors say where the system's error number is lost.
 _FULL_WORDS = re.compile(r"iostream error|PytorchStreamWriter failed|No space left|File too large|os error \d+")
-    r"iostream error|PytorchStreamWriter failed|unexpected pos \d+ vs|No space left|File too large|os error \d+"
-)
 
 P = ParamSpec("P")
 T = TypeVar("T")
