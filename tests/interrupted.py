@@ -172,10 +172,11 @@ def _small(encoder: Path, corpus: Path, output: Path, size: int) -> None:
         return bool(libc.mount(b"none", str(output).encode(), b"tmpfs", flags, f"size={size}".encode()) == 0)
 
     output.mkdir()
-    user = os.getuid()
+    user, group = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS):
         sys.exit(77)
-    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    for name, value in (("uid_map", f"0 {user} 1"), ("setgroups", "deny"), ("gid_map", f"0 {group} 1")):
+        Path("/proc/self", name).write_text(value)
     if not mount(0, size):
         sys.exit(77)
     try:
