@@ -118,7 +118,8 @@ class Batcher:
         late = ahead - _SURE * (self._seconds - alone) if ahead else 0.0
         full = len(self._waiting) + count > self._room
         if full or late > 0:
-            raise Busy(min(max(1, math.ceil(ahead if full else late)), _LONGEST_RETRY))
+            # Others are told to come back too: not at the first moment, but when half of what waits is labelled.
+            raise Busy(min(max(1, math.ceil(max(late, ahead / 2))), _LONGEST_RETRY))
 
     @property
     def _most(self) -> int:
