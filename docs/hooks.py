@@ -18,6 +18,7 @@ from config_reference import page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {  # where it stands -> its name on the site
+    "README.md": "manual.md",
     "CONTRIBUTING.md": "design.md",
     "CHANGELOG.md": "changelog.md",
     "data/ahdath/README.md": "data-card.md",

@@ -53,6 +53,17 @@ class Held(Labeller):
             yield from self.inner.stream([chunk], gold_triggers, batch_tokens)
 
 
+class Slow(Held):
+    """One that takes a millisecond for each character, and for a hundred more of each article."""
+
+    def stream(
+        self, chunks: Iterable[Sequence[Document]], gold_triggers: bool = False, batch_tokens: int = BATCH_TOKENS
+    ) -> Iterator[tuple[list[Document], Counter[str]]]:
+        for chunk in chunks:
+            time.sleep(sum(len(document.text) + 100 for document in chunk) / 1000)
+            yield from self.inner.stream([chunk], gold_triggers, batch_tokens)
+
+
 @contextmanager
 def running(labeller: Labeller, limits: Limits | None = None, connections: int = 256) -> Iterator[int]:
     """Serve in a thread until the block ends; gives the port."""

@@ -146,7 +146,7 @@ def test_the_script_is_launched_as_any_other(launcher: str, encoder: Path, corpu
     assert Tagger.load(run / "model", "cpu").reader.heads
     log = (run / "train.log").read_text(encoding="utf-8")
     assert log.count("documents, ") == log.count("model in run/model") == 1
-    assert len(list((run / "tensorboard").iterdir())) == 1
+    assert len({file.name.split(".")[-2] for file in (run / "tensorboard").iterdir()}) == 1  # the process that wrote it
     assert sorted(path.name for path in run.iterdir()) == [
         *("hydra", "model", "run.json", "settings.json", "tensorboard", "train.log")
     ]

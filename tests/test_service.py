@@ -26,7 +26,7 @@ from khabar.document import DataError, Document
 from khabar.limits import Limits
 from khabar.serve import serve
 from khabar.tagger import Tagger
-from serving import BREAKS, Held, running, same
+from serving import BREAKS, Held, Slow, running, same
 from test_viewer import HARM
 
 SECRET = "سر"
@@ -247,6 +247,23 @@ def test_who_comes_when_too_many_wait_is_told_when_to_come_back(held: Held) -> N
         held.gate.set()
         assert [answer.result().status_code for answer in answers] == [200] * 3
         assert post(port, {"text": "خبر"}).status_code == 200
+
+
+def test_what_could_not_be_labelled_in_time_is_refused_at_once(untrained: Tagger) -> None:
+    article = {"text": "خبر " * 100}  # half a second
+    with running(Slow(untrained), Limits(seconds=3)) as port, ThreadPoolExecutor(16) as clients:
+        assert post(port, article).status_code == 200  # before which nobody knows how long it takes
+        answers = list(clients.map(lambda _: post(port, article), range(16)))
+        assert {answer.status_code for answer in answers} == {200, 429}
+        for answer in answers:
+            if answer.status_code == 429:
+                assert answer.elapsed.total_seconds() < 2
+                assert 1 <= int(answer.headers["retry-after"]) <= 3
+        began = time.monotonic()
+        long = post(port, {"text": "خبر " * 2_500})
+        assert (long.status_code, time.monotonic() - began < 2) == (413, True)
+        assert "longer than an answer may (3 s)" in long.json()["reason"]
+        assert post(port, article).status_code == 200
 
 
 def test_whose_time_is_over_is_not_labelled(held: Held, caplog: pytest.LogCaptureFixture) -> None:

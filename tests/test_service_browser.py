@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, Route, expect
 from playwright.sync_api import Page as Tab
 
 from khabar.backends import load
@@ -83,7 +83,7 @@ def test_the_keyboard_alone_does_it_and_a_second_article_takes_the_place_of_the_
         tab.keyboard.press("j")  # is written, and goes to no event
         tab.keyboard.press("Backspace")
         tab.keyboard.press(keys)
-        tab.wait_for_function("text => document.querySelector('.text')?.textContent === text", arg=text, timeout=WAIT)
+        expect(tab.locator(".text")).to_have_text(text, timeout=WAIT)
         assert tab.locator(".article").count() == 1
         assert tab.text_content("#place") == str(tab.locator(".event").count())
         assert box.input_value() == text
@@ -107,16 +107,16 @@ def test_why_nothing_is_labelled_is_said_in_both_languages(tab: Tab) -> None:
     for text, said in (("؟!", "no letter or digit, or more than 5000"), ("خبر " * 1_500, "more than 5000 characters")):
         tab.fill("textarea", text)
         tab.click("#label")
-        tab.wait_for_function("said => document.getElementById('refused').textContent.includes(said)", arg=said)
+        expect(tab.locator("#refused")).to_contain_text(said, timeout=WAIT)
     tab.fill("textarea", "خبر")
     for status, said in ((429, "busy"), (503, "no time left"), (500, "could not be read"), (418, "could not be read")):
         tab.route("**/label*", answering(status))
         tab.click("#label")
-        tab.wait_for_function("said => document.getElementById('refused').textContent.includes(said)", arg=said)
+        expect(tab.locator("#refused")).to_contain_text(said, timeout=WAIT)
         tab.unroute("**/label*")
     tab.route("**/label*", lambda route: route.abort())
     tab.click("#label")
-    tab.wait_for_function("() => document.getElementById('refused').textContent === 'The service did not answer.'")
+    expect(tab.locator("#refused")).to_have_text("The service did not answer.", timeout=WAIT)
     tab.unroute("**/label*")
     tab.click("#label")
     tab.wait_for_selector(".article", timeout=WAIT)

@@ -183,9 +183,15 @@ def test_a_notebook_shows_a_document_in_a_frame_of_its_own() -> None:
     html = DOCUMENT._repr_html_()
     assert html == embedded([DOCUMENT])
     frame = Page(html)
-    assert frame.tags == {"iframe": 1}
     assert frame.values("sandbox") == ["allow-scripts"]
     assert frame.values("srcdoc") == [page([DOCUMENT])]
+
+
+def test_what_a_notebook_that_is_not_trusted_leaves_of_a_frame_are_the_texts() -> None:
+    frame = Page(embedded([DOCUMENT, Document(HARM, HARM)]))
+    assert frame.tags == {"iframe": 1, "p": 3}
+    said = f"{DOCUMENT.text} {HARM} Entities and events are shown in a notebook that is trusted."
+    assert frame.text.split() == said.split()
 
 
 def test_a_stream_becomes_a_folder_of_pages(tmp_path: Path) -> None:

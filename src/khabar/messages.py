@@ -150,7 +150,7 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     said = {
         400: "Not JSON",
         408: "The body came too slowly",
-        413: "The body is too large",
+        413: "The body is too large, or labelling it would take longer than an answer may",
         422: "Nothing in the request can be labelled",
         429: "Too many articles wait: come back later",
         500: "The labeller failed on an article",

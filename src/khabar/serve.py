@@ -23,6 +23,7 @@ __all__ = ["serve", "server"]
 
 log = logging.getLogger(__name__)
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_FIRST = "قصفت الطائرات مدينة حلب أمس."  # labelled before anybody asks: the first time takes longer
 _IDLE = 5  # seconds that a connection may rest between two requests
 
 
@@ -56,7 +57,8 @@ def serve(
         articles: of a request; 422.
         characters: of an article; 422.
         waiting: articles that wait to be labelled, of all requests; 429.
-        seconds: from a request to its answer; 503.
+        seconds: from a request to its answer; 503. What could not be labelled within half of it, for what waits
+            already, is refused at once with 429; what could not even alone, with 413.
         reading: seconds in which the head of a request must have come, and then its body; 408.
         connections: at a time; 503.
 
@@ -75,6 +77,7 @@ def serve(
         raise DataError(f"the service needs {error.name}: pip install 'khabar[serve]'") from None
     with _listening(host, port) as listening:
         labeller = load(checkpoint, device, backend, precision)
+        labeller.label(_FIRST)
         application = app(labeller, limits, batch_tokens)
         if host not in _LOOPBACK:
             log.warning(

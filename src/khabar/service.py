@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 import khabar
 from khabar import viewer
-from khabar.batcher import Batcher, Broken, Busy, Closed
+from khabar.batcher import Batcher, Broken, Busy, Closed, Long
 from khabar.document import Document
 from khabar.guard import Guard
 from khabar.labeller import BATCH_TOKENS, Labeller
@@ -35,7 +35,7 @@ def app(labeller: Labeller, limits: Limits | None = None, batch_tokens: int = BA
     Requests that come together are labelled together. A stop answers what was accepted first.
     """
     bounds = limits or Limits()
-    batcher = Batcher(labeller, bounds.waiting, batch_tokens)
+    batcher = Batcher(labeller, bounds.waiting, batch_tokens, bounds.seconds)
     ontology = labeller.reader.ontology
 
     @asynccontextmanager
@@ -98,6 +98,8 @@ def app(labeller: Labeller, limits: Limits | None = None, batch_tokens: int = BA
             labelled = await _labelled(request, batcher.submit(documents), bounds.seconds)
         except Busy as busy:
             return problem(429, str(busy), retry=busy.seconds)
+        except Long as long:
+            return problem(413, str(long))
         except Closed:
             return problem(503, "the service is stopping")
         except Broken as broken:

@@ -41,6 +41,7 @@ _REFUSALS = {
     500: ("تعذّرت قراءة هذا المقال.", "This article could not be read."),
     503: ("لم تفرغ الخدمة من المقال في الوقت المتاح.", "The service had no time left for the article."),
 }
+_UNTRUSTED = "Entities and events are shown in a notebook that is trusted."
 _EXCERPT = 90  # characters of an article that the index shows
 
 
@@ -132,13 +133,19 @@ def write(folder: Path | str, documents: Iterable[Document], ontology: Ontology 
 
 
 def embedded(documents: Iterable[Document], ontology: Ontology | None = None) -> str:
-    """A page in a frame of its own, for a notebook: neither sees the styles, scripts or data of the other."""
+    """A page in a frame of its own, for a notebook: neither sees the styles, scripts or data of the other.
+
+    Notebooks that are not trusted, and pages that show notebooks, take the frame away and leave what stands in it: the
+    texts, and why there is no more.
+    """
     documents = list(documents)
     rows = sum(len(document.text) for document in documents) // 70
     height = min(240 + 44 * max(rows, 3 * max((len(d.events or ()) for d in documents), default=0)), 720)
+    texts = "".join(f'<p dir="rtl">{escape(document.text)}</p>' for document in documents)
     return (
         f'<iframe srcdoc="{escape(page(documents, ontology))}" sandbox="allow-scripts" title="khabar" '
-        f'style="width: 100%; height: {height}px; border: 0; border-radius: 8px; resize: vertical"></iframe>'
+        f'style="width: 100%; height: {height}px; border: 0; border-radius: 8px; resize: vertical">'
+        f"{texts}<p>{_UNTRUSTED}</p></iframe>"
     )
 
 

@@ -87,9 +87,7 @@
   function pick(key, { scroll = true, focus = true } = {}) {
     clear();
     const { card, trigger, parts } = events.get(key);
-    const article = card.closest(".article");
     selected = key;
-    mark(article, "picked");
     mark(card, "on");
     trigger.forEach((piece) => mark(piece, "on"));
     const stop = trigger[0];
@@ -98,11 +96,7 @@
     all(".argument", card).forEach((row) => {
       const pieces = parts.get(row.dataset.argument);
       const question = row.classList[1];
-      pieces.forEach((piece) => {
-        mark(piece, "of", question);
-        const whole = piece.closest("mark");
-        if (whole) mark(whole, "held");
-      });
+      pieces.forEach((piece) => mark(piece, "of", question));
     });
     for (const other of stops.keys()) if (other.tabIndex === 0 && other !== stop) other.tabIndex = -1;
     stop.tabIndex = 0;
@@ -156,7 +150,8 @@
     pick(visible.at(next % visible.length));
   }
 
-  // Over the text, where it costs no new layout of it: the role of each argument, and a line from the trigger to it.
+  // Over the text, where it costs no new layout of it: the role of each argument, and a line from the trigger to it. All
+  // places are asked for before anything is drawn.
   function draw() {
     const { card, trigger, parts } = events.get(selected);
     const sheet = card.closest(".article").querySelector(".sheet");
@@ -165,12 +160,12 @@
     const paper = sheet.getBoundingClientRect();
     const from = trigger[0].getClientRects()[0];
     if (!from) return;
+    const rows = all(".argument", card).map((row) => [row, parts.get(row.dataset.argument)[0].getClientRects()[0]]);
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const chips = new Map();
     links.append(svg);
     const x = (from.left + from.right) / 2 - paper.left;
-    all(".argument", card).forEach((row) => {
-      const to = parts.get(row.dataset.argument)[0].getClientRects()[0];
+    rows.forEach(([row, to]) => {
       if (!to) return;
       const end = to.right - paper.left - 14;
       const same = Math.abs(to.top - from.top) < from.height;
