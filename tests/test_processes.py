@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 import interrupted
+import khabar
 from interrupted import STEP, Aim
 from khabar import processes
 from khabar.corpus import Corpus
@@ -157,7 +158,7 @@ def test_the_script_is_launched_as_any_other(launcher: str, encoder: Path, corpu
     command = [sys.executable, "-m", *LAUNCHERS[launcher].split(), str(ROOT / "scripts" / "train.py")]
     shape = ["task.length=96", "task.argument_length=96", f"model.encoder={encoder}", "precision=float32", "limit=5"]
     command += ["data=jsonl", f"data.corpus.path={corpus.path}", *shape, "trainer.num_train_epochs=1", "output=run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(khabar.__file__).parents[1])}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
     run = tmp_path / "run"
@@ -166,8 +167,7 @@ def test_the_script_is_launched_as_any_other(launcher: str, encoder: Path, corpu
     assert Tagger.load(run / "model", "cpu").reader.heads
     log = (run / "train.log").read_text(encoding="utf-8")
     assert log.count("documents, ") == log.count("model in run/model") == 1
-    assert len(list((run / "tensorboard").iterdir())) == 1
-    assert sorted(path.name for path in run.iterdir()) == [
-        *("hydra", "model", "run.json", "settings.json", "tensorboard", "train.log")
-    ]
+    assert len({path.name.split(".")[-2] for path in (run / "tensorboard").iterdir()}) == 1  # one process wrote
+    assert {path.name for path in run.iterdir()} >= {"hydra", "model", "run.json", "settings.json", "train.log"}
+    assert not (run / "checkpoints").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
