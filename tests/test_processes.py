@@ -40,12 +40,8 @@ def _decide_and_share(output: Path) -> None:
     with pytest.raises(DataError, match="of rank 0"):
         processes.first(lambda: _refuse(rank))
     for number in range(7):
-        done: list[int] = []
-        items = list(range(number))
-        assert processes.shared(lambda share, done=done: [done.append(i) or 10 * i for i in share], items) == [
-            10 * item for item in items
-        ]
-        assert len(done) in (number // 3, number // 3 + 1)
+        found = processes.shared(lambda share: [(item, rank) for item in share], range(number))
+        assert found == [(item, item % 3) for item in range(number)]
     (output / f"{rank}-of-{processes.world()}").touch()
 
 
@@ -131,7 +127,7 @@ def test_two_processes_learn_as_one_with_the_same_global_batch(encoder: Path, co
 
 def test_two_processes_that_are_killed_end_as_if_they_were_not(encoder: Path, corpus: Corpus, tmp_path: Path) -> None:
     """Dropout and masking are on."""
-    changes = {"save_steps": 2, "fields": {"per_device_train_batch_size": 1}}
+    changes: dict[str, Any] = {"save_steps": 2, "fields": {"per_device_train_batch_size": 1}}
     common = encoder, Path(corpus.path)
     assert interrupted.together(interrupted.work, 2, *common, tmp_path / "whole", None, changes) == [0, 0]
     killed = interrupted.together(interrupted.work, 2, *common, tmp_path / "run", Aim(STEP, 9, "after"), changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -38,5 +39,6 @@ class Order(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(1000 * self._seed + self._epoch())
-        yield from get_length_grouped_indices(self._lengths, self._step, generator=generator)
+        group: Any = get_length_grouped_indices  # untyped in transformers
+        yield from group(self._lengths, self._step, generator=generator)
         yield from [self._filler] * self._missing

@@ -79,7 +79,7 @@ class DocumentTrainer(Trainer):
         arguments["args"]._n_gpu = min(1, arguments["args"].n_gpu)  # a process has one device: no `DataParallel`
         super().__init__(eval_dataset=[{}] if dev else None, **arguments)
         self.add_callback(Pace(save_steps))
-        self.rows: Sequence[Mapping[str, Any]] = self.train_dataset
+        self.rows: Sequence[Mapping[str, Any]] = arguments["train_dataset"]
         if processes.world() > 1:
             self.train_dataset = [*self.rows, _silent(self.rows)]
 
@@ -89,7 +89,8 @@ class DocumentTrainer(Trainer):
             self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         else:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        chosen = checkpoints.place(Path(self.args.output_dir), self.state.best_global_step or self.state.global_step)
+        step = self.state.best_global_step or self.state.global_step
+        chosen = checkpoints.place(Path(str(self.args.output_dir)), step)
         if self._whole is not None:
             self.tagger.model = self._whole.to(self.args.device)
         self.tagger.model.load_state_dict(load_file(chosen / "model.safetensors"))
@@ -164,7 +165,7 @@ class DocumentTrainer(Trainer):
         Overridden because the `Trainer` removes the last whole checkpoint before the next is on the disk.
         """
         self._check_weights()
-        folder = Path(self.args.output_dir)
+        folder = Path(str(self.args.output_dir))
         checkpoint = checkpoints.place(folder, self.state.global_step)
         if self.args.should_save:
             (checkpoint / checkpoints.SEAL).unlink(missing_ok=True)
