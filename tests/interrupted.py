@@ -54,7 +54,7 @@ def start(encoder: Path, corpus: Path, output: Path, aim: Aim | None = None, **c
     return begin(work, encoder, corpus, output, aim, changes)
 
 
-def begin(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+def begin(target: Callable[..., Any], *arguments: Any) -> BaseProcess:
     """Work in a process of its own."""
     process = _CONTEXT.Process(target=target, args=arguments)
     process.start()
@@ -98,8 +98,9 @@ def result(output: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 def learn(encoder: Path, corpus: Path, output: Path, **changes: Any) -> None:
     """Six articles, two epochs of six steps; dropout and masking are on."""
-    fields = {"num_train_epochs": 2, "per_device_train_batch_size": 2, "logging_steps": 5, "warmup_steps": 0.1}
-    fields |= changes.pop("fields", {})
+    fields: dict[str, Any] = {"num_train_epochs": 2, "per_device_train_batch_size": 2, "logging_steps": 5}
+    fields |= {"warmup_steps": 0.1} | changes.pop("fields", {})
+    parameters: dict[str, Any] = {"limit": 6, "learning_rate": 1e-3, "precision": "float32", "save_steps": 3}
     drawn = {"masked": changes.pop("masked", 0.2), "dropout": changes.pop("dropout", None)}
     train(
         partial(Tagger.create, str(encoder), **drawn),
@@ -107,7 +108,7 @@ def learn(encoder: Path, corpus: Path, output: Path, **changes: Any) -> None:
         Corpus(corpus),
         partial(TrainingArguments, **fields, report_to=[], disable_tqdm=True),
         output,
-        **{"limit": 6, "learning_rate": 1e-3, "precision": "float32", "save_steps": 3, "record": {}} | changes,
+        **parameters | {"record": {}} | changes,
     )
 
 
@@ -151,7 +152,7 @@ def _happen(what: str, arguments: tuple[Any, ...], output: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     elif what == "poison":
         trainer = next(argument for argument in arguments if isinstance(argument, DocumentTrainer))
-        trainer.tagger.model.heads["entities"].weight.data[0, 0] = float("inf")
+        next(trainer.tagger.model.heads["entities"].parameters()).data[0, 0] = float("inf")
     else:
         if what == "torn":
             path = next(argument for argument in arguments if isinstance(argument, (str, Path)))

@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 import interrupted
+import khabar
 from interrupted import STEP, Aim
 from khabar import processes
 from khabar.corpus import Corpus
@@ -38,12 +39,8 @@ def _decide_and_share(output: Path) -> None:
     with pytest.raises(DataError, match="of rank 0"):
         processes.first(lambda: _refuse(rank))
     for number in range(7):
-        done: list[int] = []
-        items = list(range(number))
-        assert processes.shared(lambda share, done=done: [done.append(i) or 10 * i for i in share], items) == [
-            10 * item for item in items
-        ]
-        assert len(done) in (number // 3, number // 3 + 1)
+        found = processes.shared(lambda share: [(item, rank) for item in share], range(number))
+        assert found == [(item, item % 3) for item in range(number)]
     (output / f"{rank}-of-{processes.world()}").touch()
 
 
@@ -110,7 +107,7 @@ def test_two_processes_learn_as_one_with_the_same_global_batch(encoder: Path, co
 
 def test_two_processes_that_are_killed_end_as_if_they_were_not(encoder: Path, corpus: Corpus, tmp_path: Path) -> None:
     """Dropout and masking are on."""
-    changes = {"save_steps": 2, "fields": {"per_device_train_batch_size": 1}}
+    changes: dict[str, Any] = {"save_steps": 2, "fields": {"per_device_train_batch_size": 1}}
     common = encoder, Path(corpus.path)
     assert interrupted.together(interrupted.work, 2, *common, tmp_path / "whole", None, changes) == [0, 0]
     killed = interrupted.together(interrupted.work, 2, *common, tmp_path / "run", Aim(STEP, 9, "after"), changes)
@@ -137,7 +134,7 @@ def test_the_script_is_launched_as_any_other(launcher: str, encoder: Path, corpu
     command = [sys.executable, "-m", *LAUNCHERS[launcher].split(), str(ROOT / "scripts" / "train.py")]
     shape = ["task.length=96", "task.argument_length=96", f"model.encoder={encoder}", "precision=float32", "limit=5"]
     command += ["data=jsonl", f"data.corpus.path={corpus.path}", *shape, "trainer.num_train_epochs=1", "output=run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(khabar.__file__).parents[1])}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
     run = tmp_path / "run"
@@ -146,8 +143,7 @@ def test_the_script_is_launched_as_any_other(launcher: str, encoder: Path, corpu
     assert Tagger.load(run / "model", "cpu").reader.heads
     log = (run / "train.log").read_text(encoding="utf-8")
     assert log.count("documents, ") == log.count("model in run/model") == 1
-    assert len({file.name.split(".")[-2] for file in (run / "tensorboard").iterdir()}) == 1  # the process that wrote it
-    assert sorted(path.name for path in run.iterdir()) == [
-        *("hydra", "model", "run.json", "settings.json", "tensorboard", "train.log")
-    ]
+    assert len({path.name.split(".")[-2] for path in (run / "tensorboard").iterdir()}) == 1  # one process wrote
+    assert {path.name for path in run.iterdir()} >= {"hydra", "model", "run.json", "settings.json", "train.log"}
+    assert not (run / "checkpoints").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 SEAL = "seal.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 # What torch and safetensors say where the system's error number is lost.
-_FULL_WORDS = re.compile(r"iostream error|PytorchStreamWriter failed|No space left|File too large|os error \d+")
+_FULL_WORDS = re.compile(r"iostream error|StreamWriter failed|unexpected pos|No space|File too large|os error \d+")
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -95,7 +95,8 @@ class DocumentTrainer(Trainer):
             self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         else:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        chosen = checkpoints.place(Path(self.args.output_dir), self.state.best_global_step or self.state.global_step)
+        step = self.state.best_global_step or self.state.global_step
+        chosen = checkpoints.place(Path(str(self.args.output_dir)), step)
         if self._whole is not None:
             self.tagger.model = self._whole.to(self.args.device)
         self.tagger.model.load_state_dict(load_file(chosen / "model.safetensors"))
@@ -176,7 +177,7 @@ class DocumentTrainer(Trainer):
         Overridden because the `Trainer` removes the last whole checkpoint before the next is on the disk.
         """
         self._check_weights()
-        folder = Path(self.args.output_dir)
+        folder = Path(str(self.args.output_dir))
         checkpoint = checkpoints.place(folder, self.state.global_step)
         if self.args.should_save:
             (checkpoint / checkpoints.SEAL).unlink(missing_ok=True)
