@@ -88,7 +88,7 @@ def measure(encoder: Path, corpus: Path, steps: int) -> None:
     """In a process of its own: tokenise and train, and print what it took."""
     logging.disable(logging.WARNING)
     watch = Watch()
-    task = {"heads": ["entities"], "length": 128}
+    task: dict[str, Any] = {"heads": ["entities"], "length": 128}
     model = partial(Tagger.create, str(encoder))
     reader = model(ontology=Corpus(corpus).ontology, **task).reader
     watch.start()
