@@ -47,11 +47,11 @@ BEFORE = "افتُتح معرض الكتاب في "
 class Generated(Sequence[Document]):
     """So many documents, made when they are asked for."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, size: int) -> None:
+        self.size = size
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> Document: ...
@@ -60,8 +60,8 @@ class Generated(Sequence[Document]):
     def __getitem__(self, index: int | slice) -> Document | list[Document]:
         """A document by its number."""
         if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self.count))]
-        if index >= self.count:
+            return [self[number] for number in range(*index.indices(self.size))]
+        if index >= self.size:
             raise IndexError(index)
         city = CITIES[index % len(CITIES)]
         mention = Mention(len(BEFORE), len(BEFORE) + len(city), "GPE")
@@ -88,7 +88,7 @@ def measure(encoder: Path, corpus: Path, steps: int) -> None:
     """In a process of its own: tokenise and train, and print what it took."""
     logging.disable(logging.WARNING)
     watch = Watch()
-    task = {"heads": ["entities"], "length": 128}
+    task: dict[str, Any] = {"heads": ["entities"], "length": 128}
     model = partial(Tagger.create, str(encoder))
     reader = model(ontology=Corpus(corpus).ontology, **task).reader
     watch.start()

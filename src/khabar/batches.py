@@ -77,7 +77,7 @@ class Grouped:
 
     def __init__(
         self,
-        lengths: Sequence[int] | NDArray[np.int32],
+        lengths: Sequence[int] | NDArray[np.integer[Any]],
         size: int,
         budget: int | None = None,
         seed: int = 0,
