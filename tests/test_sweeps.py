@@ -391,7 +391,7 @@ def test_a_sweep_is_killed_and_goes_on_and_its_best_trial_can_be_run_again(
 @pytest.mark.parametrize(
     ("package", "choice"),
     [
-        ("hydra_plugins.hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.sweeper.n_jobs=2"]),
+        ("hydra_plugins.hydra_joblib_launcher", ["hydra/launcher=local", "hydra.sweeper.n_jobs=2"]),
         ("hydra_plugins.hydra_submitit_launcher", ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"]),
     ],
 )
