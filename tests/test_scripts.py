@@ -305,7 +305,7 @@ def test_every_launcher_takes_its_keys(launcher: str) -> None:
     assert isinstance(config, dict)
     path, _, name = str(config.pop("_target_")).rpartition(".")
     module = pytest.importorskip(path, reason="khabar[sweep] is not installed")
-    keys = {"joblib": "JobLibLauncherConf", "slurm": "SlurmQueueConf"}[launcher]
+    keys = {"local": "JobLibLauncherConf", "slurm": "SlurmQueueConf"}[launcher]
     known = importlib.import_module(f"{path.rpartition('.')[0]}.config")
     assert set(config) == {field.name for field in fields(getattr(known, keys))} - {"_target_"} - set(UNUSED)
     getattr(module, name)(**config)

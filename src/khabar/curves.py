@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Plot", "study", "training"]
 
 Colours = Mapping[str, str]
+_LONGEST = 14  # characters of a word beside an axis
 # What the dev scores of a history are called -> colour and style of the line.
 _SCORES = {
     "f1": ("mean", "ink", "-"),
@@ -222,7 +223,8 @@ def _parameters(
         counted = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         words = {str(value): place for place, value in enumerate(sorted(dict.fromkeys(map(str, values))))}
         if not counted:
-            axes.set_xticks(list(words.values()), list(words))
+            short = [word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…" for word in words]
+            axes.set_xticks(list(words.values()), short)
 
         def place(trial: Mapping[str, Any], name: str = name, counted: bool = counted, words: Any = words) -> Any:
             return trial["params"][name] if counted else words[str(trial["params"][name])]
