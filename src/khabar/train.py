@@ -95,7 +95,7 @@ def train(
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
 
-    follower = track(tracker, output, config, settings["data"])
+    follower = track(tracker, output, config, {str(c.path): c.hash for c in (corpus, *also)})
     if text_repeats < 1 or (limit is not None and limit < 1):
         raise DataError(f"expected limit and text_repeats of at least 1, got {limit} and {text_repeats}")
     set_seed(seed)
