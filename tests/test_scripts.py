@@ -301,8 +301,7 @@ def test_every_search_is_of_keys_that_there_are(search: str) -> None:
 @pytest.mark.parametrize("launcher", options("hydra/launcher"))
 def test_every_launcher_takes_its_keys(launcher: str) -> None:
     composed("train", f"hydra/launcher={launcher}")
-    config = OmegaConf.to_container(HydraConfig.get().launcher)
-    assert isinstance(config, dict)
+    config: Any = OmegaConf.to_container(HydraConfig.get().launcher)
     path, _, name = str(config.pop("_target_")).rpartition(".")
     module = pytest.importorskip(path, reason="khabar[sweep] is not installed")
     keys = {"local": "JobLibLauncherConf", "slurm": "SlurmQueueConf"}[launcher]

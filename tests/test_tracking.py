@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from khabar.train import train
 from khabar.trainer import DocumentTrainer
 
 Run = Callable[..., Path]
-CONFIG = {"model": {"encoder": "صغير", "masked": 0.1}, "also": [], "limit": None, "trainer": {}}
+CONFIG: dict[str, Any] = {"model": {"encoder": "صغير", "masked": 0.1}, "also": [], "limit": None, "trainer": {}}
 
 
 @pytest.fixture
@@ -38,7 +39,12 @@ def run(encoder: Path, corpus: Corpus, tmp_path: Path) -> Run:
 
     def start(**changes: Any) -> Path:
         output = tmp_path / "runs" / "أخبار" / "seed-1"
-        fields = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "logging_steps": 1, "disable_tqdm": True}
+        fields: dict[str, Any] = {
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 8,
+            "logging_steps": 1,
+            "disable_tqdm": True,
+        }
         parameters: dict[str, Any] = {
             "model": partial(Tagger.create, str(encoder)),
             "task": {"heads": list(HEADS), "length": 96, "argument_length": 96},
@@ -95,7 +101,7 @@ def test_a_tracker_that_is_not_known_or_not_installed_is_refused(
         run(tracker="دفتر")
 
     def version(name: str) -> str:
-        raise tracking.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
     monkeypatch.setattr(tracking, "version", version)
     for name in ("mlflow", "wandb", "trackio"):

@@ -52,6 +52,7 @@ class KhabarSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take the composed configuration and make the launcher."""
         self.config, self.hydra_context = config, hydra_context
+        self.composed: Any = config
         HydraConfig.instance().set_config(config)  # Hydra does so for jobs alone, and the name is made of its choices
         folder, storage, study_name = self.given
         self.study_name = study_name or str(config.name)
@@ -62,8 +63,10 @@ class KhabarSweeper(Sweeper):
         found = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([scripts, *filter(None, found)]))
         try:
-            self.launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=hydra_context, task_function=task_function, config=config
+            self.launch: Any = (
+                Plugins.instance()
+                .instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
+                .launch
             )
         except (ImportError, RuntimeError) as error:
             raise SystemExit(f"error: {str(error).strip()}: pip install 'khabar[sweep]'") from None
@@ -107,7 +110,7 @@ class KhabarSweeper(Sweeper):
         if "objective" in searched:
             raise DataError("objective: trials are compared by one score")
         known = [
-            key for key in searched if key[0] == "+" or OmegaConf.select(self.config, key, default=self) is not self
+            key for key in searched if key[0] == "+" or OmegaConf.select(self.composed, key, default=self) is not self
         ]
         if unknown := searched.keys() - known:
             raise DataError(f"{', '.join(sorted(unknown))}: there is no such key to search; +KEY adds one")
@@ -125,17 +128,17 @@ class KhabarSweeper(Sweeper):
                 "storage": self.storage,
                 "study": self.study_name,
                 "number": number,
-                "objective": self.config.objective,
+                "objective": self.composed.objective,
                 "pruner": None if self.pruner is None else _plain(self.pruner),
             }
             own = {
                 **values,
                 "output": str(self.folder / "trials" / str(number)),
-                "callbacks": [*_plain(self.config.callbacks), report],
+                "callbacks": [*_plain(self.composed.callbacks), report],
             }
             jobs.append([*self.fixed, *(f"{key}={_literal(value)}" for key, value in own.items())])
         self.validate_batch_is_legal(jobs)
-        return [_outcome(job) for job in self.launcher.launch(jobs, initial_job_idx=min(trials))]
+        return [_outcome(job) for job in self.launch(jobs, initial_job_idx=min(trials))]
 
     def _command(self, space: Iterable[str]) -> Any:
         """What was typed, without the search, and with the values of a trial."""
@@ -172,19 +175,22 @@ def _distribution(override: Override) -> Any:
     from khabar.document import DataError
 
     sweep, said = override.value(), override.input_line
+    low: Any
+    high: Any
     if isinstance(sweep, IntervalSweep):
         low, high = sweep.start, sweep.end
         whole = isinstance(low, int) and isinstance(high, int)
         return (IntDistribution if whole else FloatDistribution)(low, high, log="log" in sweep.tags)
     if isinstance(sweep, RangeSweep):
-        values = list(sweep.range())
+        values: list[Any] = list(sweep.range())
+        step: Any = sweep.step
         whole = all(isinstance(value, int) for value in values)
         if len(values) < 2:
             raise DataError(f"{said}: expected a range of at least two values")
-        return (IntDistribution if whole else FloatDistribution)(values[0], values[-1], step=sweep.step)
+        return (IntDistribution if whole else FloatDistribution)(values[0], values[-1], step=step)
     if not isinstance(sweep, ChoiceSweep):
         raise DataError(f"{said}: expected interval, range or choice")
-    choices = [one.text if isinstance(one, QuotedString) else one for one in override.sweep_iterator()]
+    choices: list[Any] = [one.text if isinstance(one, QuotedString) else one for one in override.sweep_iterator()]
     if any(not isinstance(one, bool | int | float | str | None) for one in choices):
         raise DataError(f"{said}: expected choices that are numbers, words, true, false or null")
     return CategoricalDistribution(choices)

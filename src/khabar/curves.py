@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Plot", "study", "training"]
 
 Colours = Mapping[str, str]
+_SIZE = (3.5, 2.6)  # inches
 _LONGEST = 14  # characters of a word beside an axis
 # What the dev scores of a history are called -> colour and style of the line.
 _SCORES = {
@@ -79,10 +80,11 @@ def study(trials: Sequence[Mapping[str, Any]], logarithmic: Iterable[str] = ()) 
     if any(trial["steps"] for trial in trials):
         about = "Dev score by epoch; broken lines were pruned"
         found["epochs"] = _plot(about, "epochs", _epochs, trials)
-    if names and any(_ended(trials)):
-        about = "Score by the value of each parameter; hollow: pruned, so with fewer epochs"
-        size = (3.5, 1.9 * len(names))
-        found["parameters"] = _plot(about, "parameters", _parameters, trials, names, set(logarithmic), size=size)
+    scales = set(logarithmic)
+    for number, name in enumerate(names if _ended(trials) else ()):
+        about = f"Score by {name}; hollow: pruned, so with fewer epochs"
+        key = f"by-{re.sub(r'[^a-zA-Z0-9.]+', '-', name)[:80]}"
+        found[key] = _plot(about, f"by-{number}", _by_parameter, trials, name, name in scales)
     return found
 
 
@@ -205,28 +207,24 @@ def _epochs(figure: Figure, colours: Colours, trials: Sequence[Mapping[str, Any]
     _whole(axes)
 
 
-def _parameters(
-    figure: Figure, colours: Colours, trials: Sequence[Mapping[str, Any]], names: Sequence[str], logarithmic: set[str]
+def _by_parameter(
+    figure: Figure, colours: Colours, trials: Sequence[Mapping[str, Any]], name: str, logarithmic: bool
 ) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
-        axes.set(xlabel=name, ylabel="score, %")
-        axes.grid(visible=True)
-        axes.set_axisbelow(True)
-        if name in logarithmic:
+    axes = _axes(figure, name if len(name) <= 3 * _LONGEST else f"{name[: 3 * _LONGEST]}…", "dev score, %")
+    held = [trial for trial in trials if name in trial["params"]]
+    values = [trial["params"][name] for trial in held]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        places = values
+        if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # not 10^{-4}, which is markup
             axes.xaxis.set_minor_formatter(NullFormatter())
-        values = [trial["params"][name] for trial in trials if name in trial["params"]]
-        counted = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        words = {str(value): place for place, value in enumerate(sorted(dict.fromkeys(map(str, values))))}
-        if not counted:
-            short = [word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…" for word in words]
-            axes.set_xticks(list(words.values()), short)
-
-        def place(trial: Mapping[str, Any], name: str = name, counted: bool = counted, words: Any = words) -> Any:
-            return trial["params"][name] if counted else words[str(trial["params"][name])]
-
-        _dots(axes, colours, [trial for trial in trials if name in trial["params"]], place)
+    else:
+        words = sorted(set(map(str, values)))
+        places = [words.index(str(value)) for value in values]
+        axes.set_xticks(range(len(words)), [w if len(w) <= _LONGEST else f"{w[: _LONGEST - 1]}…" for w in words])
+    by_number = {trial["number"]: place for trial, place in zip(held, places, strict=True)}
+    _dots(axes, colours, held, lambda trial: by_number[trial["number"]])

@@ -57,11 +57,11 @@ class Report(TrainerCallback):
         self.trial = optuna.trial.Trial(held, frozen._trial_id)
         self.reported = set(frozen.intermediate_values)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **_: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **said: Any) -> None:
         """Report; raises `optuna.TrialPruned`."""
         epoch = round(state.epoch)
         if epoch not in self.reported:  # by this trial before it was interrupted
-            self.trial.report(metrics[f"eval_{self.objective}"], step=epoch)
+            self.trial.report(said["metrics"][f"eval_{self.objective}"], step=epoch)
         if self.trial.should_prune():
             raise require().TrialPruned(f"pruned after epoch {epoch}")
 

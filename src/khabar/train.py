@@ -114,7 +114,7 @@ def train(
     folder = output / "model"
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
-    follower = track(tracker, output, config, settings["data"])
+    follower = track(tracker, output, config, {str(c.path): c.hash for c in (corpus, *also)})
     if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
         raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
     often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
