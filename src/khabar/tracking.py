@@ -235,7 +235,8 @@ class _Config(TrainerCallback):
             import trackio
 
             trackio.config.update(self.parameters)
-            self.parameters.update(trackio.config)
+            # Names with a low line in front are Trackio's own, and refused from others.
+            self.parameters.update({name: value for name, value in trackio.config.items() if name[0] != "_"})
 
 
 TRACKERS: Mapping[str, type[Tracker]] = {
