@@ -139,6 +139,8 @@ class Sweep:
         with self._alone():
             left = self._unfinished()
             while (open_ := trials - len(self._ended())) > 0:
+                if self._ended():
+                    self.write(command)  # for who looks at it while the next trial runs
                 batch = [*left[: min(together, open_)]]
                 left = left[len(batch) :]
                 while len(batch) < min(together, open_):
@@ -155,7 +157,6 @@ class Sweep:
                 for number, outcome in zip(batch, outcomes, strict=True):
                     self._tell(number, outcome)
                 self._tidy(keep_models)
-                self.write(command)
             self.write(command)
             best = self.best
         states = [trial["state"] for trial in self.trials()]

@@ -177,9 +177,10 @@ class _WeightsAndBiases(Tracker):
     def give(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
         import wandb
 
-        wandb.run.summary.update(dict(scores))
+        run: Any = wandb.run
+        run.summary.update(dict(scores))
         for file in files:
-            wandb.run.save(str(file), base_path=str(self.output), policy="now")
+            run.save(str(file), base_path=str(self.output), policy="now")
 
     def end(self, failed: bool) -> None:
         import wandb
@@ -221,7 +222,8 @@ class _Trackio(Tracker):
     def end(self, failed: bool) -> None:
         import trackio
 
-        trackio.finish()
+        finish: Any = trackio.finish  # untyped
+        finish()
 
 
 class _Config(TrainerCallback):
