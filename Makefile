@@ -1,4 +1,4 @@
-# make demo: fine-tune, evaluate and label the seed article.  make test: the tests.  make docs: the site.  make check: every gate.
+# make demo: fine-tune, evaluate and label the seed article.  make test: the tests but the slowest.  make docs: the site.  make check: every gate.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ demo: $(BIN)/.runtime
 	@echo "The labelled article: runs/demo/seed.jsonl   The scores: runs/demo/evaluation-test/report.html"
 
 test: $(BIN)/.develop
-	$(PYTEST)
+	$(PYTEST) -m 'not slow'
 
 lint: $(BIN)/.develop
 	$(BIN)/ruff check .

@@ -243,6 +243,7 @@ print(json.dumps({"rows": len(rows), **{name: int(size) / 1024 for name, size in
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
 def test_memory_does_not_grow_with_the_corpus(encoder: Path, tmp_path: Path, ontology: Ontology) -> None:
     def measured(count: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ from khabar.formats import jsonl
 from khabar.predict import predict
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: khabar[ray]")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

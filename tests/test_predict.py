@@ -191,6 +191,7 @@ def test_the_module_runs_wherever_it_is_installed(trained: Path, tmp_path: Path)
     assert "1 documents" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_command_that_was_killed_goes_on(trained: Path, tmp_path: Path) -> None:
     """A SIGKILL once the second shard is there; the same command then ends with the bytes of one never killed."""
     texts = [" ".join([TEXT, "هاجم الجيش السوري مواقع تنظيم داعش في الرقة."] * (n % 5)) for n in range(160)]

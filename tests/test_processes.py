@@ -23,7 +23,7 @@ from khabar.document import DataError
 from khabar.formats import jsonl
 from khabar.tagger import Tagger
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux starts them")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux starts them")]
 ROOT = Path(__file__).parents[1]
 # Neither dropout nor masking: each process draws its own.
 PLAIN = {"dropout": 0.0, "masked": 0.0, "limit": None, "save_steps": 2, "head_learning_rate": 1e-3}

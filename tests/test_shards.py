@@ -335,6 +335,7 @@ def drive(*arguments: Path | str) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moments", ["step", "random"])
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(moments: str, tmp_path: Path) -> None:
     for kind in ("jsonl", "jsonl.gz", "parquet"):
@@ -344,6 +345,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(moments: str, tmp_path:
     assert len(ids(tmp_path / "jsonl" / "whole" / "out")) == 8
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_stream(tmp_path: Path) -> None:
     text = "قصفت الطائرات مدينة حلب فقتل عشرة مدنيين. " * 10
     peaks = []
