@@ -75,8 +75,8 @@ def evaluate(
     ]
 
     def labelled(tagger: Tagger, what: str, gold_triggers: bool = False) -> Iterator[Document]:
-        progress = tqdm(gold, desc=f"labelling {split}{what}", unit="document")
-        return tagger.tag(progress, gold_triggers=gold_triggers, batch_tokens=batch_tokens)
+        found = tagger.tag(gold, gold_triggers=gold_triggers, batch_tokens=batch_tokens)
+        return iter(tqdm(found, total=len(gold), desc=f"labelling {split}{what}", unit="document"))
 
     def written(name: str, documents: Iterable[Document]) -> _Stream:
         jsonl.write(output / name, documents)
