@@ -1,7 +1,7 @@
 """What a second worker of a Ray cluster is worth, and whether memory grows with the input.
 
 - *workers*: the shipped labeller labels the same articles in this process with one thread, and on a local cluster with
-  one and two workers of one thread each, in turns; from the first chunk that comes back to the last, so that starting
+  one and two workers of one thread each, in turns; from the first chunks that come back to the last, so that starting
   Ray and loading models is left out (it is printed beside).
 - *memory*: a small model with random weights (as in `predict_growth`) and two workers label 1,000 and 50,000 articles,
   each in a process of its own. Resident memory, without what is shared, of all processes of the run is added up twice a
@@ -67,12 +67,13 @@ def measure(model: Path, source: Path, workers: int) -> None:
     done.set()
     sampler.join()
     third = max(1, len(used) // 3)
+    first = max(1, workers)  # chunks that come back together: the others follow in their time
     print(
         json.dumps(
             {
                 "words": totals["words"],
                 "start": times[0][0] - began,
-                "rate": sum(words for _, words in times[1:]) / (times[-1][0] - times[0][0]),
+                "rate": sum(words for _, words in times[first:]) / (times[-1][0] - times[first - 1][0]),
                 "first": max(used[:third]),
                 "last": max(used[-third:]),
             }
@@ -101,12 +102,31 @@ def run(model: Path, source: Path, workers: int) -> dict[str, float]:
     return dict(json.loads(found.stdout.splitlines()[-1]))
 
 
+def workers(source: Path, turns: int) -> Table:
+    """Medians over turns."""
+    found: dict[int, list[dict[str, float]]] = {workers: [] for workers in (0, 1, 2)}
+    for _ in range(turns):
+        for number, rows in found.items():
+            rows.append(run(COMPACT, source, number))
+    table = Table(title=f"{found[0][0]['words']:,} words, compact labeller")
+    for header in ("", "words/s", "ratio", "until the first chunk, s"):
+        table.add_column(header, justify="right" if header else "left")
+    rates = {number: statistics.median(row["rate"] for row in rows) for number, rows in found.items()}
+    for number, rate in rates.items():
+        title = f"ray, {number} worker{'s' * (number > 1)}" if number else "local, one thread"
+        start = statistics.median(row["start"] for row in found[number])
+        table.add_row(title, f"{rate:,.0f}", f"{rate / rates[1]:.2f}", f"{start:.0f}")
+    return table
+
+
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("articles", type=Path, help="JSONL with id and text")
-    parser.add_argument("--articles", type=int, default=300, dest="limit", help="the first so many (default: 300)")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument(
+        "--articles", type=int, default=384, dest="limit", help="the first so many (default: 384, six chunks)"
+    )
+    parser.add_argument("--turns", type=int, default=3, help="of the table of workers; 0 leaves it out")
     parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="articles of the memory table")
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
@@ -120,19 +140,8 @@ def main() -> None:
         folder = Path(name)
         source = folder / "articles.jsonl"
         jsonl.write(source, (Document(d.id, d.text) for d in islice(jsonl.read(options.articles), options.limit)))
-        found: dict[int, list[dict[str, float]]] = {workers: [] for workers in (0, 1, 2)}
-        for _ in range(options.turns):
-            for workers, rows in found.items():
-                rows.append(run(COMPACT, source, workers))
-        table = Table(title=f"{options.limit} articles, {found[0][0]['words']:,} words, compact labeller")
-        for header in ("", "words/s", "ratio", "until the first chunk, s"):
-            table.add_column(header, justify="right" if header else "left")
-        rates = {workers: statistics.median(row["rate"] for row in rows) for workers, rows in found.items()}
-        for workers, rate in rates.items():
-            title = f"ray, {workers} worker{'s' * (workers > 1)}" if workers else "local, one thread"
-            start = statistics.median(row["start"] for row in found[workers])
-            table.add_row(title, f"{rate:,.0f}", f"{rate / rates[1]:.2f}", f"{start:.0f}")
-        console.print(table)
+        if options.turns:
+            console.print(workers(source, options.turns))
         texts = [document.text.split() for document in jsonl.read(options.articles)]
         model = small(folder, Document("sample", " ".join(word for text in texts[:20] for word in text)))
         table = Table(title="ray, 2 workers, small model")

@@ -112,7 +112,7 @@ def trained_by_khabar(
         f"model.encoder={encoder}",
         f"data.corpus.path={corpus.path}",
         f"trainer.num_train_epochs={epochs}",
-        "trainer.report_to=[]",
+        "tracker=none",
         "+trainer.disable_tqdm=true",
         f"seed={seed}",
         "name=speed",
