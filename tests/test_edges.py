@@ -26,6 +26,7 @@ CASES = {
     "الرقة.": "الرقة.",  # as in ا.ف.ب.: a word's own full stop cannot be told from a sentence's
     "- الرقة:": "الرقة",
     "\u200f الرقة\u200f ": "الرقة",
+    "الرقة\x1b«": "الرقة",
     "مقتل جنديين\nفي الرقة": "مقتل جنديين",
     "\nفي الرقة": "في الرقة",
     "«»": "«»",  # nothing would be left

@@ -82,6 +82,7 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "runs": (4, 2),
     "lora": (4, 2),
     "plain": (4, 2),
+    "graph": (4, 3),
     "record": (5, 0),
     "cards": (5, 0),
     "tables": (5, 0),

@@ -18,11 +18,13 @@ import pytest
 from transformers import AutoTokenizer, ElectraConfig, ElectraModel
 
 from khabar import export as exporting
+from khabar import graph
 from khabar.agreement import agreement, tags
 from khabar.backends import load
 from khabar.contract import ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document
+from khabar.evaluate import evaluate
 from khabar.export import export
 from khabar.features import ARGUMENTS, ENTITIES, HEADS, Instance
 from khabar.formats import jsonl
@@ -46,7 +48,7 @@ def float32(trained: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFact
 def again(float32: Path) -> Iterator[None]:
     """Translating takes seconds: the graph of the trained model is there already."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "_translate", lambda _, graph: shutil.copyfile(float32 / "model.onnx", graph))
+        patch.setattr(graph, "_translate", lambda _, file: shutil.copyfile(float32 / "model.onnx", file))
         yield
 
 
@@ -134,6 +136,19 @@ def test_what_cannot_be_translated_is_said(trained: Path, corpus: Corpus, tmp_pa
     with pytest.raises(ModelError, match=r"^bert: torch\.onnx\.export cannot translate it: aten::bincount$"):
         export(trained, tmp_path / "exported", corpus)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_is_evaluated_like_the_model(float32: Path, trained: Path, corpus: Corpus, tmp_path: Path) -> None:
+    reports = [
+        evaluate(folder, corpus, tmp_path / folder.name, device="cpu", draws=0, examples=0)
+        for folder in (trained, float32)
+    ]
+    for report in reports:
+        assert report.pop("checkpoint")
+        report.pop("calibration")  # scores that differ in their last digits
+    assert reports[0]["scores"] == reports[1]["scores"]
+    assert reports[0]["scores_gold_triggers"] == reports[1]["scores_gold_triggers"]
+    assert reports[0]["errors"]["facets"] == reports[1]["errors"]["facets"]
 
 
 # The gate

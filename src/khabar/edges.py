@@ -50,7 +50,7 @@ def whole(argument: Mention, entities: Sequence[Mention]) -> Mention:
 
 
 def _is_stray(character: str, span: str, marks: frozenset[str], partners: dict[str, str]) -> bool:
-    """Whether a character at the edge of a span does not belong to it; bidi marks and their like never do."""
+    """Whether a character at the edge of a span does not belong to it; bidi marks and control characters never do."""
     if character in partners:
         return partners[character] not in span
     stray_pair = character in _PAIRS or character in _OPENING  # a bracket that looks out of the span
@@ -59,5 +59,5 @@ def _is_stray(character: str, span: str, marks: frozenset[str], partners: dict[s
         or character.isspace()
         or character in _QUOTES
         or character in marks
-        or unicodedata.category(character) == "Cf"
+        or unicodedata.category(character) in ("Cc", "Cf")
     )

@@ -13,11 +13,12 @@ from rich.console import Console
 from tqdm import tqdm
 
 from khabar import report
+from khabar.backends import load
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
 from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
 from khabar.formats import conll, jsonl, lines
-from khabar.labeller import BATCH_TOKENS
+from khabar.labeller import BATCH_TOKENS, Labeller
 from khabar.scoring.facets import Describe, subword_facets, surfaces
 from khabar.scoring.sequences import Sequences
 from khabar.tables import summary
@@ -49,7 +50,7 @@ def evaluate(
     """Label a split and judge it.
 
     Args:
-        checkpoint: a model folder that training wrote.
+        checkpoint: a model folder that training or `khabar.export` (format=onnx) wrote.
         corpus, split: the gold documents. Layers that the model does not answer are not scored.
         output: folder for ``report.json``, ``report.html``, ``counts.jsonl`` (each document's counts, what
             `khabar.compare` reads), ``predictions.jsonl``, where gold has events ``predictions_gold_triggers.jsonl``
@@ -60,11 +61,9 @@ def evaluate(
     Returns the report, and prints its scores.
 
     """
-    from khabar.tagger import Tagger  # torch, which scoring files does not need
-
     output = Path(output)
-    tagger = Tagger.load(Path(checkpoint), device)
-    heads = tagger.reader.heads
+    labeller = load(checkpoint, device)
+    heads = labeller.reader.heads
     gold = [
         replace(
             document,
@@ -74,25 +73,25 @@ def evaluate(
         for document in corpus.split(split)
     ]
 
-    def labelled(tagger: Tagger, what: str, gold_triggers: bool = False) -> Iterator[Document]:
-        found = tagger.tag(gold, gold_triggers=gold_triggers, batch_tokens=batch_tokens)
+    def labelled(labeller: Labeller, what: str, gold_triggers: bool = False) -> Iterator[Document]:
+        found = labeller.tag(gold, gold_triggers=gold_triggers, batch_tokens=batch_tokens)
         return iter(tqdm(found, total=len(gold), desc=f"labelling {split}{what}", unit="document"))
 
     def written(name: str, documents: Iterable[Document]) -> _Stream:
         jsonl.write(output / name, documents)
         return _Stream(lambda: jsonl.read(output / name))
 
-    predicted = written("predictions.jsonl", labelled(tagger, ""))
+    predicted = written("predictions.jsonl", labelled(labeller, ""))
     given = uncalibrated = None
     if ARGUMENTS in heads and any(document.events for document in gold):
-        given = written("predictions_gold_triggers.jsonl", labelled(tagger, ", gold triggers", True))
+        given = written("predictions_gold_triggers.jsonl", labelled(labeller, ", gold triggers", True))
     if calibration:
-        cold = labelled(replace(tagger, temperatures={}, thresholds={}), ", uncalibrated")
+        cold = labelled(labeller.uncalibrated(), ", uncalibrated")
         uncalibrated = written("predictions_uncalibrated.jsonl", map(_kept, cold, predicted))
     evidence = report.Evidence(gold, predicted, given, uncalibrated)
     about = {"checkpoint": str(checkpoint), "corpus": corpus.name, "data": corpus.hash, "split": split}
     seen = surfaces(corpus.split("train")) if "train" in corpus.splits else None
-    describe: Describe = subword_facets(tagger.reader)
+    describe: Describe = subword_facets(labeller.reader)
     return report.write(output, about, evidence, seen, describe, draws, examples)
 
 

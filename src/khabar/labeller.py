@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from itertools import islice
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from khabar.batches import arrays, batches, features
 from khabar.document import DataError, Document, Event, Mention
@@ -50,6 +51,12 @@ class Labeller(ABC):
     @abstractmethod
     def compute(self, batch: Mapping[str, Any]) -> Mapping[str, Floats]:
         """The arrays of a batch (`khabar.batches.arrays`) -> logits, (batch, words, tags) for each head."""
+
+    def uncalibrated(self) -> Self:
+        """The same labeller without temperatures and thresholds."""
+        found = copy(self)
+        found.temperatures, found.thresholds = {}, {}
+        return found
 
     def logits(self, instances: Sequence[Instance], batch_tokens: int = BATCH_TOKENS) -> list[dict[str, Floats]]:
         """Calibrated logits of each instance, (words, tags) for each head."""
