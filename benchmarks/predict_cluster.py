@@ -1,8 +1,8 @@
 """What a second worker of a Ray cluster is worth, and whether memory grows with the input.
 
-- *workers*: the shipped labeller labels the same articles in this process with one thread, and on a local cluster with
-  one and two workers of one thread each, in turns; from the first chunks that come back to the last, so that starting
-  Ray and loading models is left out (it is printed beside).
+- *workers*: the shipped labeller labels the same articles, cut to their first words, in this process with one thread,
+  and on a local cluster with one and two workers of one thread each, in turns; from the first chunks that come back to
+  the last, so that starting Ray and loading models is left out (it is printed beside).
 - *memory*: a small model with random weights (as in `predict_growth`) and two workers label 1,000 and 50,000 articles,
   each in a process of its own. Resident memory, without what is shared, of all processes of the run is added up twice a
   second; what is printed is the highest sum in the first and the last third of the run.
@@ -42,6 +42,7 @@ from khabar.tagger import Tagger
 from predict_growth import small
 
 COUNTS = (1_000, 50_000)  # articles
+WORDS = 60  # of an article, so that there are chunks enough for what begins and ends uneven to weigh little
 
 
 def measure(model: Path, source: Path, workers: int) -> None:
@@ -124,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("articles", type=Path, help="JSONL with id and text")
     parser.add_argument(
-        "--articles", type=int, default=384, dest="limit", help="the first so many (default: 384, six chunks)"
+        "--articles", type=int, default=640, dest="limit", help="the first so many (default: 640, ten chunks)"
     )
     parser.add_argument("--turns", type=int, default=3, help="of the table of workers; 0 leaves it out")
     parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="articles of the memory table")
@@ -139,7 +140,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "articles.jsonl"
-        jsonl.write(source, (Document(d.id, d.text) for d in islice(jsonl.read(options.articles), options.limit)))
+        articles = islice(jsonl.read(options.articles), options.limit)
+        jsonl.write(source, (Document(d.id, " ".join(d.text.split()[:WORDS])) for d in articles))
         if options.turns:
             console.print(workers(source, options.turns))
         texts = [document.text.split() for document in jsonl.read(options.articles)]

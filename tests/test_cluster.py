@@ -17,6 +17,7 @@ import pytest
 from khabar import engines
 from khabar.document import DataError, Document
 from khabar.formats import jsonl
+from khabar.plan import Chunk
 from khabar.predict import predict
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: khabar[ray]")
@@ -66,6 +67,27 @@ def test_a_cluster_gives_what_one_process_gives_though_a_worker_dies(
     assert (alone["documents"], alone["refused"]) == (700, 1)
     files = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("cluster", "alone")]
     assert files[0] == files[1]
+
+
+def test_a_chunk_is_given_back_before_the_next_one_is_there(
+    cluster: None, trained: Path, documents: tuple[Document, ...], tmp_path: Path
+) -> None:
+    came = tmp_path / "came"
+
+    def plan() -> Iterator[Chunk]:
+        yield Chunk(0, documents[:1])
+        for _ in range(600):
+            if came.exists():
+                yield Chunk(0, documents[1:2])
+                return
+            time.sleep(0.1)
+        raise DataError("the first chunk was kept back")
+
+    found = []
+    for chunk in engines.ray(trained, workers=1).engine(plan):
+        found.append([document.id for document in chunk.documents])
+        came.touch()
+    assert found == [[document.id] for document in documents[:2]]
 
 
 def test_what_is_wrong_with_the_input_is_said_as_it_is_elsewhere(

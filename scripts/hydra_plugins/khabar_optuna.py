@@ -118,7 +118,12 @@ class KhabarSweeper(Sweeper):
 
     def _settings(self) -> Any:
         """What every trial has in common: the configuration but for Hydra's part."""
-        return {k: v for k, v in _plain(self.config).items() if k != "hydra"}
+        common = {k: v for k, v in _plain(self.config).items() if k != "hydra"}
+        return {**common, "params": fixed} if (fixed := self._fixed_by_params()) else common
+
+    def _fixed_by_params(self) -> list[str]:
+        """The values of ``params`` that are the same in every trial; those that were typed are in the configuration."""
+        return [one for one in self.fixed if one not in sys.argv[1:]]
 
     def _launch(self, trials: Mapping[int, Mapping[str, Any]]) -> list[float | Exception | None]:
         jobs = []
@@ -144,9 +149,11 @@ class KhabarSweeper(Sweeper):
         """What was typed, without the search, and with the values of a trial."""
         searched = re.compile("|".join([r"-m$|--multirun$|\+*hydra[./]", *(rf"{re.escape(key)}=" for key in space)]))
         typed = [one for one in sys.argv[1:] if not searched.match(one)]
+        fixed = self._fixed_by_params()
 
         def command(values: Mapping[str, Any]) -> str:
-            return shlex.join(["python", sys.argv[0], *typed, *(f"{k}={_literal(v)}" for k, v in values.items())])
+            own = (f"{k}={_literal(v)}" for k, v in values.items())
+            return shlex.join(["python", sys.argv[0], *typed, *fixed, *own])
 
         return command
 

@@ -18,6 +18,7 @@ from khabar.cards import CARD, intervals, mean_card
 from khabar.contract import CONTRACT, ModelError
 from khabar.corpus import Corpus
 from khabar.document import DataError
+from khabar.features import answerable
 from khabar.formats import lines
 from khabar.metrics import score
 from khabar.record import headline
@@ -57,11 +58,14 @@ def average(
     members = {str(folder): tagger.meta.get("dev", {}) for folder, tagger in zip(folders, taggers, strict=True)}
     mean = taggers[0]
     weights = [tagger.model.state_dict() for tagger in taggers]
+    for folder, other in zip(folders[1:], weights[1:], strict=True):
+        if {name: tensor.shape for name, tensor in other.items()} != {n: t.shape for n, t in weights[0].items()}:
+            raise ModelError(f"{folder}: its encoder is of another shape than that of {folders[0]}")
     with torch.no_grad():
         for name, tensor in weights[0].items():
             if tensor.is_floating_point():
                 tensor.copy_(torch.stack([other[name] for other in weights]).mean(dim=0))
-    documents = corpus.split(split)
+    documents = [answerable(mean.reader.ontology.check(d), mean.reader.heads) for d in corpus.split(split)]
     mean.calibrate(documents)
     predicted = list(mean.tag(documents))
     measured = score(documents, predicted).to_json()
@@ -77,7 +81,9 @@ def average(
 
 def _check(folders: Sequence[Path]) -> None:
     """Raise `ModelError` that names what differs between the contracts of the first folder and another."""
-    contracts = [json.loads((folder / CONTRACT).read_text(encoding="utf-8")) for folder in folders]
+    read = [json.loads((folder / CONTRACT).read_text(encoding="utf-8")) for folder in folders]
+    # As text: the order of types is that of the labels.
+    contracts = [{key: json.dumps(value) for key, value in contract.items()} for contract in read]
     for folder, contract in zip(folders[1:], contracts[1:], strict=True):
         keys = [key for key in contract if key not in _OF_A_RUN and contract[key] != contracts[0].get(key)]
         if keys:

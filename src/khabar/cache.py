@@ -38,7 +38,7 @@ __all__ = ["default_folder", "read", "tokenised"]
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 SHARD = 1024  # documents
 INDEX, LOCK = "index.json", "lock"
 SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")  # of a reader
@@ -90,7 +90,8 @@ def tokenised(
         "documents": sum(shard.documents for shard in shards),
         **_contract(reader),
     }
-    name = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:32]
+    # Keys keep their order: that of the types is the order of the labels.
+    name = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]
     folder = (cache or default_folder()) / name
     if not (folder / INDEX).is_file():
         try:

@@ -54,13 +54,18 @@ def seal(checkpoint: Path, processes: int = 1) -> None:
 
 
 def flaw(checkpoint: Path) -> str | None:
-    """Why a checkpoint is not whole; ``None`` where it is."""
+    """Why a checkpoint is not whole; ``None`` where it is.
+
+    Raises `DataError` where that cannot be told now, as when a disk of the network does not answer.
+    """
     try:
         record = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
         files = [(str(name), int(file["bytes"]), str(file["sha256"])) for name, file in record["files"].items()]
     except FileNotFoundError:
         return "it was not written to its end"
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(checkpoint / SEAL, error) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return f"{SEAL} cannot be read: {error}"
     for name, size, digest in files:
         path = checkpoint / name
@@ -69,8 +74,10 @@ def flaw(checkpoint: Path) -> str | None:
                 return f"{name} has {found} bytes, not {size}"
             if _digest(path) != digest:
                 return f"{name} is damaged: its SHA-256 is another one"
+        except FileNotFoundError:
+            return f"{name} is missing"
         except OSError as error:
-            return f"{name} cannot be read: {error.strerror}"
+            raise _unreadable(path, error) from error
     return None
 
 
@@ -135,6 +142,13 @@ def disk_errors_named(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return named
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: {error.strerror}: give the same command again when it can be, "
+        "or begin again with overwrite=true"
+    )
 
 
 def _steps(folder: Path) -> list[int]:

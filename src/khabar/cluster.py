@@ -61,7 +61,7 @@ def engine(worker: Worker, workers: int, address: str | None, resources: Mapping
             context.target_min_block_size = 0
             here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
             with DataContext.current(context):
-                rows = ray.data.read_datasource(
+                chunks = ray.data.read_datasource(
                     _Chunks(plan, str(Path.cwd())), override_num_blocks=1, num_cpus=0, label_selector=here
                 ).map_batches(
                     _Labelling,
@@ -73,8 +73,9 @@ def engine(worker: Worker, workers: int, address: str | None, resources: Mapping
                     max_task_retries=RETRIES,
                 )
             last = False
-            for row in rows.iter_rows():
-                record = json.loads(row["chunk"])
+            # Of what is fetched ahead, a batch is given only when the next is there: chunks would come one late.
+            for rows in chunks.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
+                record = json.loads(rows["chunk"][0].as_py())
                 if "error" in record:
                     raise DataError(record["error"])
                 if last := record.get("last", False):

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from khabar.document import DataError
 from khabar.features import Reader
+from khabar.formats import lines
 from khabar.ontology import Ontology
 
 __all__ = [
@@ -122,8 +123,11 @@ def replaced(folder: Path) -> Iterator[Path]:
     try:
         yield staging
         staging.chmod(0o755)
+        for path in (*staging.rglob("*"), staging):
+            lines.sync(path)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(staging, folder)
+        lines.sync(folder.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

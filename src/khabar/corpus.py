@@ -102,11 +102,6 @@ class Corpus:
         self.shards(name)
         return list(jsonl.read(Path(self.path) / f"{name}.jsonl"))
 
-    def stream(self, name: str) -> Iterator[Document]:
-        """Yield the documents of a split in memory that does not grow with it; raises what `split` does."""
-        for shard in self.shards(name):
-            yield from shard.read()
-
     def shards(self, name: str, size: int = 1024, limit: int | None = None) -> list[Shard]:
         """Where every ``size`` documents of a split begin, so that several processes can read it.
 

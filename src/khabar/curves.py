@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Plot", "study", "training"]
 
 Colours = Mapping[str, str]
-_SIZE = (3.5, 2.6)  # inches
 _LONGEST = 14  # characters of a word beside an axis
 # What the dev scores of a history are called -> colour and style of the line.
 _SCORES = {

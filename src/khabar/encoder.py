@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, get_token
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -48,7 +48,14 @@ def pretrained(
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{encoder}: {WEIGHTS} does not fit its config: {error}") from error
     else:
-        network = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **_without_pooler(config))
+        network, found = AutoModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True, **_without_pooler(config)
+        )
+        if missing := sorted(found["missing_keys"]):
+            raise ModelError(
+                f"{encoder}: {len(missing)} weights of the encoder are not there, such as {missing[0]}. "
+                "A model of khabar is taken from a folder: download it and give its path"
+            )
     if frozen:
         stacks = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == config.num_hidden_layers]
         if not stacks or not 0 < frozen <= config.num_hidden_layers:
@@ -82,7 +89,9 @@ def locate(encoder: str) -> str:
     except (OSError, ValueError):
         address = f"{constants.ENDPOINT}/{encoder}/resolve/main/config.json"
     try:
-        urllib.request.urlopen(address, timeout=5).close()
+        token = get_token()  # for what is private or gated
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5).close()
     except urllib.error.HTTPError as error:
         raise ModelError(f"encoder {encoder!r}: the model hub answers {error.code} {error.reason}. {_ADVICE}") from None
     except OSError as error:

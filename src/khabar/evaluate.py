@@ -16,7 +16,7 @@ from khabar import report
 from khabar.backends import load
 from khabar.corpus import Corpus
 from khabar.document import DataError, Document, Event, Mention
-from khabar.features import ARGUMENTS, ENTITIES, TRIGGERS
+from khabar.features import ARGUMENTS, answerable
 from khabar.formats import conll, jsonl, lines
 from khabar.labeller import BATCH_TOKENS, Labeller
 from khabar.scoring.facets import Describe, subword_facets, surfaces
@@ -64,14 +64,7 @@ def evaluate(
     output = Path(output)
     labeller = load(checkpoint, device)
     heads = labeller.reader.heads
-    gold = [
-        replace(
-            document,
-            entities=document.entities if ENTITIES in heads else None,
-            events=document.events if TRIGGERS in heads else None,
-        )
-        for document in corpus.split(split)
-    ]
+    gold = [answerable(document, heads) for document in corpus.split(split)]
 
     def labelled(labeller: Labeller, what: str, gold_triggers: bool = False) -> Iterator[Document]:
         found = labeller.tag(gold, gold_triggers=gold_triggers, batch_tokens=batch_tokens)

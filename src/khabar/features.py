@@ -8,7 +8,7 @@ mixed batches and partial annotation need no special case.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,18 @@ from khabar.edges import trimmed
 from khabar.ontology import Ontology
 from khabar.windows import centred, windows
 
-__all__ = ["ARGUMENTS", "CLITICS", "ENTITIES", "HEADS", "IGNORE", "TRIGGERS", "Instance", "Reader", "Reading"]
+__all__ = [
+    "ARGUMENTS",
+    "CLITICS",
+    "ENTITIES",
+    "HEADS",
+    "IGNORE",
+    "TRIGGERS",
+    "Instance",
+    "Reader",
+    "Reading",
+    "answerable",
+]
 
 ENTITIES, TRIGGERS, ARGUMENTS, CLITICS = "entities", "triggers", "arguments", "clitics"
 HEADS = (ENTITIES, TRIGGERS, ARGUMENTS, CLITICS)
@@ -280,6 +291,14 @@ class Reader:
                 known.clear()
             known.update((form, found[form]) for form in missing[:_CACHE_LIMIT] if len(form) <= _WORD_LIMIT)
         return [found[form] for form in forms]
+
+
+def answerable(document: Document, heads: Sequence[str]) -> Document:
+    """The document without the gold that a model of these heads does not answer, so that it is not scored as missed."""
+    events = document.events if TRIGGERS in heads else None
+    if events is not None and ARGUMENTS not in heads:
+        events = tuple(replace(event, arguments=()) for event in events)
+    return replace(document, entities=document.entities if ENTITIES in heads else None, events=events)
 
 
 def _behind(text: str, word: Word, letters: int) -> int | None:

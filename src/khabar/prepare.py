@@ -65,9 +65,9 @@ def prepare(
     if folds is None:
         corpora = {name: read}
     else:
+        parts = folds([d for documents in read.values() for d in documents])
         for stale in Path(output).glob(f"fold-*/{corpus.MANIFEST}"):  # there may have been more folds before
             stale.unlink()
-        parts = folds([d for documents in read.values() for d in documents])
         corpora = {f"{name}/fold-{number}": part for number, part in enumerate(parts)}
     for split, counts in report.items():
         for message, number in sorted(counts.items()):

@@ -30,7 +30,7 @@ def is_finished(output: Path, settings: Mapping[str, Any], overwrite: bool) -> b
         if found != wanted:
             keys = [key for key in wanted["config"] if wanted["config"][key] != found["config"].get(key)]
             raise DataError(
-                f"{output} holds a run with other {keys or 'data or seed'}; give another output=…, "
+                f"{output} holds a run with other {keys or 'data, types or seed'}; give another output=…, "
                 "or overwrite=true to replace it"
             )
         finished = (output / "run.json").is_file()

@@ -59,9 +59,10 @@ class Report(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **said: Any) -> None:
         """Report; raises `optuna.TrialPruned`."""
-        epoch = round(state.epoch)
-        if epoch not in self.reported:  # by this trial before it was interrupted
+        epoch = int(state.epoch)  # with eval_steps, the first score behind it is that of the epoch
+        if epoch and epoch not in self.reported:  # by this trial before it was interrupted
             self.trial.report(said["metrics"][f"eval_{self.objective}"], step=epoch)
+            self.reported.add(epoch)
         if self.trial.should_prune():
             raise require().TrialPruned(f"pruned after epoch {epoch}")
 

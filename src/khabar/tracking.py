@@ -21,6 +21,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from khabar.checkpoints import SEAL
 from khabar.document import DataError
 from khabar.formats import lines
 
@@ -100,6 +101,8 @@ class Tracker:
     @property
     def kept(self) -> str | None:
         """The tracker's name of the run that is resumed; none of a new one."""
+        if not any(self._kept.parent.glob(f"checkpoint-*/{SEAL}")):
+            return None
         try:
             found = json.loads(self._kept.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

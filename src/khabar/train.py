@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -21,6 +22,7 @@ from khabar.cards import CARD, card, intervals
 from khabar.corpus import Corpus
 from khabar.document import DataError
 from khabar.encoder import bf16_is_native
+from khabar.features import answerable
 from khabar.formats import lines
 from khabar.lora import adapt, merge
 from khabar.metrics import score
@@ -108,9 +110,22 @@ def train(
     Raises `DataError` where ``output`` holds a run of another configuration, and what `khabar.tracking.track` raises.
 
     """
+    for name, value, choices in (
+        ("precision", precision, ("auto", "float32", "bf16")),
+        ("dev", dev, ("choose", "learn")),
+    ):
+        if value not in choices:
+            raise DataError(f"{name}={value}: expected one of {', '.join(choices)}")
     output = Path(output)
+    ontology = ontology or _union([part.ontology for part in (corpus, *also)])
+    types = json.dumps(ontology.to_json(), ensure_ascii=False)  # in their order, which is that of the labels
     config = {name: value for name, value in (record or {}).items() if name not in ("overwrite", "cache")}
-    settings = {"config": config, "data": {str(c.path): c.hash for c in (corpus, *also)}, "seed": seed}
+    settings = {
+        "config": config,
+        "data": {str(c.path): c.hash for c in (corpus, *also)},
+        "types": hashlib.sha256(types.encode()).hexdigest(),
+        "seed": seed,
+    }
     folder = output / "model"
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
@@ -118,26 +133,29 @@ def train(
     if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
         raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
     often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
-    arguments = trainer(  # which joins the other processes, where there are several
-        output_dir=str(output / "checkpoints"),
-        seed=seed,
-        learning_rate=learning_rate,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        average_tokens_across_devices=True,
-        logging_nan_inf_filter=False,
-        eval_strategy=("steps" if often else "epoch") if scored else "no",
-        save_strategy="steps" if often else "epoch",
-        save_total_limit=None,  # `DocumentTrainer` keeps and removes
-        load_best_model_at_end=scored,
-        metric_for_best_model=f"eval_{objective}" if scored else None,
-        greater_is_better=True if scored else None,
-        restore_callback_states_from_checkpoint=True,
+    decided: dict[str, Any] = {
+        "output_dir": str(output / "checkpoints"),
+        "seed": seed,
+        "learning_rate": learning_rate,
+        "bf16": bf16,
+        "use_cpu": not torch.cuda.is_available(),
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "remove_unused_columns": False,
+        "average_tokens_across_devices": True,
+        "logging_nan_inf_filter": False,
+        "eval_strategy": ("steps" if often else "epoch") if scored else "no",
+        "save_strategy": "steps" if often else "epoch",
+        "save_total_limit": None,  # `DocumentTrainer` keeps and removes
+        "load_best_model_at_end": scored,
+        "metric_for_best_model": f"eval_{objective}" if scored else None,
+        "greater_is_better": True if scored else None,
+        "restore_callback_states_from_checkpoint": True,
         **often,
-        **follower.arguments,
-    )
+    }
+    if both := sorted(decided.keys() & getattr(trainer, "keywords", {}).keys()):
+        raise DataError(f"trainer.{both[0]}: expected no such key there: other keys of a run decide it")
+    # Making them joins the other processes, where there are several.
+    arguments = trainer(**decided, **follower.arguments)
     if processes.first(lambda: is_finished(output, settings, overwrite)):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
@@ -146,13 +164,15 @@ def train(
         if number is not None and number < 1:
             raise DataError(f"{name}={number}: expected at least 1")
     set_seed(seed)
-    held_out = corpus.split("dev")[:limit] if "dev" in corpus.splits else []
+    held_out = [
+        answerable(ontology.check(document), task["heads"])
+        for document in (corpus.split("dev")[:limit] if "dev" in corpus.splits else ())
+    ]
     parts = [(part, "train") for part in (corpus, *also)]
     if dev == "learn" and held_out:
         parts, held_out = [*parts, (corpus, "dev")], []
     if held_out and objective not in (names := judged(score(held_out, held_out))):
         raise DataError(f"objective: expected a score that dev has, one of {', '.join(names)}, got {objective!r}")
-    ontology = ontology or _union([part.ontology for part in (corpus, *also)])
     tagger = model(ontology=ontology, **task)
     if peft:
         adapt(tagger, **peft)

@@ -102,10 +102,16 @@ class DocumentTrainer(Trainer):
         self.tagger.model.load_state_dict(load_file(chosen / "model.safetensors"))
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW over `parameter_groups`, where the `Trainer` knows one learning rate."""
+        """AdamW over `parameter_groups`, where the `Trainer` knows one learning rate.
+
+        Raises `DataError` where the arguments ask for another optimiser.
+        """
         if self.optimizer is None:
+            if not str(self.args.optim).startswith("adamw_torch") or self.args.optim_args:
+                raise DataError(f"trainer.optim={self.args.optim}: expected adamw_torch, without optim_args")
             groups = parameter_groups(self.tagger, *self._rates, self.args.weight_decay)
-            self.optimizer = torch.optim.AdamW(groups, fused=True)
+            betas = (self.args.adam_beta1, self.args.adam_beta2)
+            self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=self.args.adam_epsilon, fused=True)
         return self.optimizer
 
     def get_train_dataloader(self) -> DataLoader[Any]:
