@@ -217,7 +217,7 @@ def test_a_command_that_was_killed_goes_on(trained: Path, tmp_path: Path) -> Non
         assert end.value.code == REFUSED
     assert output.read_bytes() == whole.read_bytes()
     assert [d.id for d in jsonl.read(output)] == [f"خبر {n}" for n in range(160) if n not in bad]
-    assert sorted(path.name for path in output.parent.iterdir()) == ["out.errors.jsonl", "out.jsonl.gz"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["out.jsonl.gz", "out.jsonl.gz.errors.jsonl"]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khabar.document import DataError, Document, Event, Mention
-from khabar.select import certainty, selected, uncertain
+from khabar.select import certainty, number_of, uncertain
 
 
 def article(name: str, *scores: float | None) -> Document:
@@ -29,7 +29,7 @@ def test_certainty_is_the_geometric_mean_of_all_scores() -> None:
 
 def test_the_least_sure_come_first_and_of_equals_the_earlier() -> None:
     documents = [article("أ", 0.9), article("ب", 0.2), article("ج", 0.5), article("د"), article("ه", 0.2)]
-    assert [d.id for d in selected(documents, "uncertain:3")] == ["ب", "ه", "ج"]
+    assert [d.id for d in uncertain(documents, number_of("uncertain:3"))] == ["ب", "ه", "ج"]
     assert [d.id for d in uncertain(documents, 99)] == ["ب", "ه", "ج", "أ", "د"]
 
 
@@ -58,4 +58,4 @@ def test_no_more_documents_are_held_than_selected() -> None:
 @pytest.mark.parametrize("how", ["uncertain", "uncertain:x", "uncertain:-1", "random:5", "uncertain:0"])
 def test_a_selection_that_says_nothing_known_is_refused(how: str) -> None:
     with pytest.raises(DataError, match="expected"):
-        selected([], how)
+        number_of(how)

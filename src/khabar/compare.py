@@ -63,8 +63,10 @@ def compare(
         raise DataError(f"units: no system has counts of {unknown}, expected some of {sorted(held)}")
     result: dict[str, Any] = {}
     for unit in HEADLINE if units is None else units:
-        counts = _aligned(unit, {name: seeds for name, seeds in read.items() if unit in _kinds(seeds)})
-        if len(counts) > 1 and (units is not None or next(iter(counts.values()))[0][:, 2].any()):
+        having = {name: seeds for name, seeds in read.items() if unit in _kinds(seeds)}
+        if units is None:  # a model that does not answer a unit was given none of its gold
+            having = {name: s for name, s in having.items() if any(one[unit].counts[:, 2].any() for one in s.values())}
+        if len(counts := _aligned(unit, having)) > 1:
             result[unit] = _compared(counts, draws, level, seed)
     if not result:
         raise DataError(f"no two of {list(folders)} have counts of the same units")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 
+from khabar.document import DataError
+
 __all__ = [
     "Clitics",
     "FarasaUnavailable",
@@ -29,7 +31,7 @@ Segmenter = Callable[[str], str]
 Clitics = Callable[[Sequence[str]], list[str]]
 
 
-class FarasaUnavailable(RuntimeError):
+class FarasaUnavailable(DataError):
     """The checkpoint reads text segmented by Farasa, and something that Farasa needs is missing."""
 
 

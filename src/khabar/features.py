@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from khabar import bio
 from khabar.arabic import PREPROCESSING, Word, clitic_offset, sentences, words
-from khabar.document import Document, Mention
+from khabar.document import DataError, Document, Mention
 from khabar.edges import trimmed
 from khabar.ontology import Ontology
 from khabar.windows import centred, windows
@@ -135,7 +135,10 @@ class Reader:
 
     def read(self, document: Document) -> Reading:
         """Preprocess, split into words and sentences, and cut words into subwords."""
-        every = words(document.text, self.preprocessing)
+        try:
+            every = words(document.text, self.preprocessing)
+        except ValueError as error:
+            raise DataError(f"document {document.id!r}: {error}") from error
         kept = [word for word in every if word.form]
         whole = self._encode([word.form for word in kept])
         subwords = [ids[:_WORD_LIMIT] for ids in whole]

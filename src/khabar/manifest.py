@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,9 @@ from khabar.sources import ERRORS, MANIFEST
 
 __all__ = ["MANIFEST", "Manifest", "ShardRecord", "errors_of", "hash_of"]
 
-FORMAT = 1
+FORMAT = 2
+_FIRST = b'{"manifest": '  # how a manifest begins
+_WRITTEN = re.compile(r"part-(\d{5,})(?:\.errors)?\.(?:jsonl|jsonl\.gz|jsonl\.zst|parquet)")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ShardRecord:
 
     ``records`` of the input are ``documents`` that were labelled and ``refused`` ones; ``counts`` is what the engine
     counted. ``sha256`` and ``errors`` are hashes of the shard's file and of its error records (`None`: there are none);
-    ``input`` is the hash over ids and texts that it was made from.
+    ``input`` is the hash over ids, texts and metadata that it was made from.
     """
 
     file: str
@@ -89,7 +92,9 @@ class Manifest:
 
     def _resume(self, settings: dict[str, Any]) -> None:
         self._file.seek(0)
-        whole, newline, _torn = self._file.read().rpartition(b"\n")
+        whole, newline, torn = self._file.read().rpartition(b"\n")
+        if not _FIRST.startswith((whole or torn)[: len(_FIRST)]):
+            raise DataError(f"{self.folder / MANIFEST}: not the manifest of labelled articles: give another folder")
         self._file.truncate(len(whole) + len(newline))
         if not newline:
             self._append(settings)
@@ -161,10 +166,14 @@ class Manifest:
                         f"{path}: this shard {state} since it was written: put it back, or remove the folder "
                         "to begin again"
                     )
-        for pattern in ("part-*", ".*.partial"):
-            for path in self.folder.glob(pattern):
-                if path.name not in kept:
-                    path.unlink()
+        for path in self.folder.glob(".*.partial"):
+            path.unlink()
+        for path in self.folder.glob("part-*"):
+            if path.name in kept or not (written := _WRITTEN.fullmatch(path.name)):
+                continue
+            if int(written[1]) < len(self.shards):
+                raise DataError(f"{path}: not of this labelling, but named like its shards: move it elsewhere")
+            path.unlink()
 
 
 def errors_of(file: str) -> str:

@@ -148,10 +148,10 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What `problem` answers with these statuses, for the description of a path."""
     retry = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
     said = {
-        400: "Not JSON",
+        400: "Not UTF-8, or JSON that is nested too deeply",
         408: "The body came too slowly",
         413: "The body is too large, or labelling it would take longer than an answer may",
-        422: "Nothing in the request can be labelled",
+        422: "Not JSON, or nothing in it can be labelled",
         429: "Too many articles wait: come back later",
         500: "The labeller failed on an article",
         503: "No time was left, or the service is stopping",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from khabar.document import DataError, Document
 from khabar.manifest import ShardRecord
@@ -27,7 +28,7 @@ OTHER_INPUT = "give the same sources in the same order, or remove the folder to 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What was read of the input for a shard: records, a hash over their ids and texts, those refused as JSON."""
+    """What was read of the input for a shard: records, a hash over what they hold, those refused as JSON."""
 
     records: int
     input: str
@@ -125,9 +126,13 @@ class _Share:
 
     def add(self, record: Document | Refused) -> None:
         self.records += 1
-        kind, content = ("", record.text) if isinstance(record, Document) else ("refused", record.reason)
+        content: list[Any]
+        if isinstance(record, Document):
+            content = ["", record.id, record.text, dict(record.meta)]
+        else:
+            content = ["refused", record.id, record.reason]
         # As JSON it cannot be that two records differ and their hashed form does not.
-        self._digest.update(json.dumps([kind, record.id, content], ensure_ascii=False).encode())
+        self._digest.update(json.dumps(content).encode())
 
     def end(self) -> tuple[int, str]:
         return self.records, self._digest.hexdigest()

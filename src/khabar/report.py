@@ -172,11 +172,6 @@ def _with_intervals(scores: dict[str, Any], counts: Path, draws: int) -> dict[st
     return scores
 
 
-def _intervals(scores: Mapping[str, Any]) -> dict[str, list[float]]:
-    micro = {kind: part["micro"] for kind, part in scores.items() if "micro" in part}
-    return {kind: score["interval"] for kind, score in micro.items() if "interval" in score}
-
-
 def _beside(scores: Scores, given: Scores | None) -> dict[str, Any]:
     """Arguments of gold triggers, and the F1 that predicting the triggers loses."""
     if given is None:

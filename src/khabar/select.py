@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from khabar.document import DataError, Document
 
-__all__ = ["certainty", "number_of", "selected", "uncertain"]
+__all__ = ["certainty", "number_of", "uncertain"]
 
 _LEAST = 1e-12  # a score of zero has no logarithm
 
@@ -41,11 +41,6 @@ def uncertain(documents: Iterable[Document], number: int) -> list[Document]:
         else:
             heapq.heappushpop(heap, entry)
     return [document for *_, document in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
-
-
-def selected(documents: Iterable[Document], how: str) -> list[Document]:
-    """Select as ``how`` says, ``uncertain:200`` for 200 documents; raises `DataError` where it says nothing known."""
-    return uncertain(documents, number_of(how))
 
 
 def number_of(how: str) -> int:

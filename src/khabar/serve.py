@@ -134,7 +134,7 @@ def server(application: Any, limits: Limits, connections: int = 256) -> uvicorn.
             access_log=False,  # addresses may hold what was asked
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=connections,
+            limit_concurrency=connections + 1,  # uvicorn counts the one that asks before it compares
             timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=int(limits.seconds + limits.reading) + 1,
         )

@@ -173,7 +173,8 @@ def read(output: Path, format: str) -> Iterator[Document]:  # noqa: A002
 
 def errors_beside(output: Path, kind: str) -> Path:
     """The file of the error records of an output of this format, there only where an article was refused."""
-    return output.with_name(f"{output.name.removesuffix(f'.{kind}')}.errors.jsonl")
+    name = output.name.removesuffix(".jsonl") if kind == "jsonl" else output.name
+    return output.with_name(f"{name}.errors.jsonl")
 
 
 def _assemble(folder: Path, output: Path, kind: str) -> None:

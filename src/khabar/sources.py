@@ -23,6 +23,7 @@ PARQUET = ".parquet"
 DEPTH = 100  # levels of metadata: what is nested deeper cannot be written again everywhere
 MANIFEST, ERRORS = "manifest.jsonl", ".errors.jsonl"  # which `khabar.shards` writes beside the articles
 REASON = 500  # characters
+_NO_TEXTS = {".json", ".ndjson", ".csv", ".tsv"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def _check(sources: Sequence[Path | str]) -> None:
         seen.add(place)
         if place != STDIN and not path.exists():
             raise DataError(f"{source}: there is no such file or folder")
+        if path.suffix in _NO_TEXTS and path.is_file():
+            raise DataError(f"{source}: expected text, JSON lines named .jsonl, or .parquet: this would be one text")
         if path.is_dir() and place != STDIN and not any(chain(_texts(path), _records(path))):
             raise DataError(f"{source}: no *.txt, *.jsonl or *.parquet files in this folder")
     for place in seen:
@@ -76,8 +79,11 @@ def _check(sources: Sequence[Path | str]) -> None:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """The files of a folder and of those in it, in order of their paths; holds the names of one folder at a time."""
-    with os.scandir(folder) as found:
-        entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
     for name, is_folder in entries:
         if is_folder:
             yield from _walk(folder / name)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from khabar import checkpoints, processes
 from khabar.batches import Grouped
@@ -107,8 +108,9 @@ class DocumentTrainer(Trainer):
         Raises `DataError` where the arguments ask for another optimiser.
         """
         if self.optimizer is None:
-            if not str(self.args.optim).startswith("adamw_torch") or self.args.optim_args:
-                raise DataError(f"trainer.optim={self.args.optim}: expected adamw_torch, without optim_args")
+            optimiser = OptimizerNames(self.args.optim).value
+            if not optimiser.startswith("adamw_torch") or self.args.optim_args:
+                raise DataError(f"trainer.optim={optimiser}: expected adamw_torch, without optim_args")
             groups = parameter_groups(self.tagger, *self._rates, self.args.weight_decay)
             betas = (self.args.adam_beta1, self.args.adam_beta2)
             self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=self.args.adam_epsilon, fused=True)

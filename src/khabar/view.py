@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
+from rich.control import STRIP_CONTROL_CODES
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -14,13 +15,15 @@ __all__ = ["terminal"]
 # Colours that are told apart on dark and light ground; types beyond them begin again.
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green")
 _TRIGGER = "bold underline"
+_CONTROLS = dict.fromkeys(STRIP_CONTROL_CODES, " ")
 
 
 def terminal(document: Document) -> RenderableType:
     """The text with its mentions marked, then its entities by type and a card for each event."""
     types = sorted({mention.label for mention in document.entities or ()})
     colours = {label: _COLOURS[number % len(_COLOURS)] for number, label in enumerate(types)}
-    text = Text(document.text.strip("\n"))
+    # rich drops control characters, and what follows them would be shifted.
+    text = Text(document.text.translate(_CONTROLS).strip("\n"))
     shift = len(document.text) - len(document.text.lstrip("\n"))
     for mention in document.entities or ():
         text.stylize(colours[mention.label], mention.start - shift, mention.end - shift)

@@ -70,6 +70,8 @@ def _sentences(rows: Any, place: str, tokens: str, tags: str) -> Iterator[Senten
             if not _strings(words):
                 raise DataError(f"expected a list of strings as {tokens}, got {words!r}")
             if names is not None:
+                if any(value < 0 for value in values):  # -1 says that a split is not labelled
+                    raise DataError(f"expected {tags} from 0, got {min(values)}")
                 values = [names[value] for value in values]
             if not _strings(values):
                 raise DataError(f"expected {tags} as strings or a ClassLabel, got {values!r}")
