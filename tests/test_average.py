@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from khabar import corpus as corpora
 from khabar.average import average
 from khabar.contract import ModelError
 from khabar.corpus import Corpus
-from khabar.document import DataError, Document
+from khabar.document import DataError, Document, Mention
 from khabar.features import HEADS
 from khabar.ontology import Ontology
 from khabar.push import contents
@@ -75,3 +76,19 @@ def test_models_of_other_contracts_have_no_mean(
     with pytest.raises(DataError, match="at least two models"):
         average(members[:1], dev, tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
+
+
+def test_models_of_other_types_have_no_mean(
+    members: list[Path], dev: Corpus, ontology: Ontology, encoder: Path, tmp_path: Path
+) -> None:
+    turned = replace(ontology, entities=dict(reversed(ontology.entities.items())))
+    Tagger.create(str(encoder), turned, HEADS).save(tmp_path / "turned")
+    with pytest.raises(ModelError, match=r"turned: not of one contract .*: they differ in \['ontology'\]"):
+        average([members[0], tmp_path / "turned"], dev, tmp_path / "mean")
+
+
+def test_documents_of_other_types_calibrate_nothing(members: list[Path], ontology: Ontology, tmp_path: Path) -> None:
+    other = Document("خبر", "وصل الوفد", (Mention(5, 9, "TEAM"),))
+    corpora.write(tmp_path / "other", "رياضة", replace(ontology, entities={"TEAM": "فريق"}), {"dev": [other]})
+    with pytest.raises(DataError, match="entity type 'TEAM' at 5 is not in ontology"):
+        average(members, Corpus(tmp_path / "other"), tmp_path / "mean")

@@ -127,6 +127,11 @@ def test_the_second_time_nothing_is_tokenised(
 Change = Callable[[Reader], Reader]
 
 
+def turned(ontology: Ontology) -> Ontology:
+    """The same types in another order, so that labels have other numbers."""
+    return replace(ontology, entities=dict(reversed(ontology.entities.items())))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -135,6 +140,7 @@ Change = Callable[[Reader], Reader]
         lambda reader: replace(reader, preprocessing="none"),
         lambda reader: replace(reader, heads=("entities",)),
         lambda reader: replace(reader, ontology=replace(reader.ontology, name="أخرى")),
+        lambda reader: replace(reader, ontology=turned(reader.ontology)),
     ],
 )
 def test_another_reader_has_a_cache_of_its_own(reader: Reader, corpus: Corpus, tmp_path: Path, change: Change) -> None:

@@ -219,3 +219,17 @@ def test_the_script_needs_neither_torch_nor_a_model(write: Write) -> None:
     assert report["draws"] == 100
     assert [len(folders) for folders in report["systems"].values()] == [2, 2]
     assert "tuned" in run.stdout
+
+
+def test_a_system_that_does_not_answer_a_unit_is_compared_on_the_others(write: Write) -> None:
+    a, b = write("runs/a/test", 0.6, kinds=("entities", "AC")), write("runs/b/test", 0.8, kinds=("entities", "AC"))
+    rows = ((document, {"entities": tuple(found), "AC": (0, 0, 0)}) for document, found in each(b))
+    write_counts(b / COUNTS, rows)
+    assert compared([a, b])["units"].keys() == {"entities"}
+    with pytest.raises(DataError, match="AC: document 'خبر 0': 0 units in gold"):
+        compared([a, b], units=["AC"])
+
+
+def each(folder: Path) -> list[tuple[str, list[int]]]:
+    held = read_counts(folder / COUNTS)["entities"]
+    return [(document, row.tolist()) for document, row in zip(held.ids, held.counts, strict=True)]

@@ -83,7 +83,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
     assert errors[0] == {"id": None, "source": "سطر 5", "reason": "فارغ", "record": 6}
     assert [error["record"] for error in errors] == [6, 7, 8]
     settings, first, *_, last = [json.loads(line) for _, line in lines.read(folder / MANIFEST)]
-    assert settings == {"manifest": 1, "batch_tokens": 2048, "shard": 4, "format": "jsonl"}
+    assert settings == {"manifest": 2, "batch_tokens": 2048, "shard": 4, "format": "jsonl"}
     assert {key: first[key] for key in ("file", "records", "documents", "refused", "words", "counts")} == {
         "file": "part-00000.jsonl",
         "records": 4,
@@ -263,8 +263,10 @@ def damage(folder: Path, name: str, data: bytes | None) -> None:
         ("ddxd", SETTINGS, ("part-00000.jsonl", None), r"part-00000\.jsonl: this shard is missing"),
         ("ddxd", SETTINGS, ("part-00000.jsonl", b"{}\n"), r"part-00000\.jsonl: this shard was changed"),
         ("ddxd", SETTINGS, ("part-00001.errors.jsonl", None), r"part-00001\.errors\.jsonl: this shard is missing"),
-        ("ddxd", SETTINGS, (MANIFEST, b"{}\n{\n"), r"manifest\.jsonl: line 2: not JSON"),
-        ("ddxd", SETTINGS, (MANIFEST, b"[]\n"), r"manifest\.jsonl: line 1: expected a JSON object, got list"),
+        ("ddxd", SETTINGS, (MANIFEST, b'{"manifest": 2}\n{\n'), r"manifest\.jsonl: line 2: not JSON"),
+        ("ddxd", SETTINGS, (MANIFEST, b'{"manifest": 2}\n[]\n'), r"line 2: expected a JSON object, got list"),
+        ("ddxd", SETTINGS, (MANIFEST, b'{"audio": 1}'), r"manifest\.jsonl: not the manifest of labelled articles"),
+        ("ddxd", SETTINGS, (MANIFEST, b"[]\n"), r"manifest\.jsonl: not the manifest of labelled articles"),
         ("ddxd", SETTINGS, (MANIFEST, None), r"out: this folder is not empty, and no manifest\.jsonl"),
     ],
 )
@@ -355,3 +357,24 @@ def test_memory_does_not_grow_with_the_stream(tmp_path: Path) -> None:
         peaks.append(int(drive("memory", source, tmp_path / f"{count}.jsonl.gz")))
     assert source.stat().st_size > 30e6
     assert peaks[1] - peaks[0] < 12, f"{peaks} MB"
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    label(stream("ddd"), engine, folder, SETTINGS, shard=2)
+    corrected = folder / "part-00000.corrected.jsonl"
+    corrected.write_text("{}\n")
+    label(stream("ddd"), engine, folder, SETTINGS, shard=2)
+    assert corrected.read_text() == "{}\n"
+    (folder / "part-00000.parquet").touch()
+    with pytest.raises(DataError, match=r"part-00000\.parquet: not of this labelling, but named like its shards"):
+        label(stream("ddd"), engine, folder, SETTINGS, shard=2)
+
+
+def test_other_metadata_is_other_input(tmp_path: Path) -> None:
+    def records(source: str) -> Callable[[], Iterator[Document | Refused]]:
+        return lambda: iter([Document("خبر", "قصف", meta={"source": source})])
+
+    label(records("سانا"), engine, tmp_path / "out", SETTINGS)
+    with pytest.raises(DataError, match="the input is not what this shard was made from"):
+        label(records("رويترز"), engine, tmp_path / "out", SETTINGS)

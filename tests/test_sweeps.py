@@ -256,6 +256,11 @@ def test_a_run_reports_its_epochs_and_is_pruned_where_others_were_better(sweep: 
         {1: 0.3, 2: 0.7, 3: 0.8},
     ]
     assert study.trials()[1]["value"] == 0.4
+    # Scores within epochs belong to the epoch behind them, the first one counts, and one before any epoch does not.
+    often = Report(f"sqlite:///{tmp_path}/sweep/study.db", "أخبار", study.study.ask().number, "f1")
+    for epoch, value in ((0.5, 0.1), (1.0, 0.2), (1.5, 0.9), (2.5, 0.3)):
+        often.on_evaluate(None, SimpleNamespace(epoch=epoch), None, metrics={"eval_f1": value})
+    assert study.trials()[-1]["steps"] == {1: 0.2, 2: 0.3}
     # Epochs that an interrupted trial has reported are not reported a second time.
     again = Report(f"sqlite:///{tmp_path}/sweep/study.db", "أخبار", 0, "f1")
     assert again.reported == {1, 2, 3}

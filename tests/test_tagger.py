@@ -232,10 +232,11 @@ def test_a_hub_name_that_cannot_be_had_fails_with_advice(
     case: str, ontology: Ontology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error, message = HUB[case]
-    asked: list[tuple[str, float]] = []
+    asked: list[tuple[urllib.request.Request, float]] = []
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
 
-    def urlopen(address: str, timeout: float) -> None:
-        asked.append((address, timeout))
+    def urlopen(request: urllib.request.Request, timeout: float) -> None:
+        asked.append((request, timeout))
         raise error
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
@@ -243,8 +244,9 @@ def test_a_hub_name_that_cannot_be_had_fails_with_advice(
         Tagger.create("khabar-tests/no-such-model", ontology, HEADS)
     for advice in ("model.encoder=PATH", "model=compact"):
         assert advice in str(refusal.value)
-    ((address, timeout),) = asked  # once, and not for long
-    assert address.endswith("/khabar-tests/no-such-model/resolve/main/config.json")
+    ((request, timeout),) = asked  # once, and not for long
+    assert request.full_url.endswith("/khabar-tests/no-such-model/resolve/main/config.json")
+    assert request.get_header("Authorization") == "Bearer hf_secret"  # for what is private or gated
     assert timeout <= 10
 
 
@@ -516,3 +518,13 @@ def test_calibration_fits_each_head_on_its_own_labels(make_tagger: MakeTagger, d
     assert tagger.temperatures[ENTITIES] != 1.0
     tagger.calibrate([Document("فارغ", "", (), ())])
     assert tagger.temperatures == {}
+
+
+def test_an_encoder_whose_weights_are_not_there_is_not_trained_from_nothing(
+    encoder: Path, ontology: Ontology, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(encoder, tmp_path / "encoder")
+    weights = load_file(folder / "model.safetensors")
+    save_file({f"elsewhere.{name}": tensor for name, tensor in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=rf"{len(weights)} weights of the encoder are not there, such as "):
+        Tagger.create(str(folder), ontology, HEADS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,7 +100,7 @@ def test_the_run_says_what_it_takes_to_repeat_it(record: dict[str, Any], trained
     assert record["train"]["inputs"] == 12 + 12  # windows and triggers
     assert record["epochs"] == 30
     assert len([row for row in record["history"] if "eval_f1" in row]) == 30
-    assert read(trained.parent / "settings.json") == {key: record[key] for key in ("config", "data", "seed")}
+    assert read(trained.parent / "settings.json") == {key: record[key] for key in ("config", "data", "types", "seed")}
 
 
 def test_the_run_leaves_logs_and_no_checkpoints(trained: Path) -> None:
@@ -385,3 +387,56 @@ def test_bfloat16_can_be_asked_for(run: Run, tmp_path: Path) -> None:
     assert read(tmp_path / "run" / "run.json")["precision"] == "bf16"
     weights = load_file(folder / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "fp16"}, "precision=fp16: expected one of auto, float32, bf16"),
+        ({"dev": "none"}, "dev=none: expected one of choose, learn"),
+        ({"trainer": {"learning_rate": 1.0}}, "trainer.learning_rate: expected no such key there"),
+        ({"trainer": {"optim": "adafactor"}}, "trainer.optim=adafactor: expected adamw_torch"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    changes: dict[str, Any], message: str, run: Run, short_run: ShortRun
+) -> None:
+    if "trainer" in changes:
+        changes = {"trainer": short_run(**changes["trainer"])}
+    with pytest.raises(DataError, match=re.escape(message)):
+        run(**changes)
+
+
+def test_the_optimiser_is_as_the_trainer_says(run: Run, short_run: ShortRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    usual = torch.optim.AdamW
+
+    def adam(*arguments: Any, **names: Any) -> Any:
+        made.append(names)
+        return usual(*arguments, **names)
+
+    monkeypatch.setattr(torch.optim, "AdamW", adam)
+    run(trainer=short_run(adam_beta2=0.98, adam_epsilon=1e-6, num_train_epochs=1))
+    assert (made[0]["betas"], made[0]["eps"]) == ((0.9, 0.98), 1e-6)
+
+
+def test_dev_is_scored_on_what_the_model_answers(run: Run, tmp_path: Path) -> None:
+    run(task={"heads": ["entities"], "length": 96})
+    kept = read(tmp_path / "run" / "run.json")
+    assert not {"TC", "AC"} & kept["dev"].keys()
+    assert kept["objective"]["value"] == kept["dev"]["entities"]["micro"]["f1"]
+    with pytest.raises(DataError, match=r"objective: expected a score that dev has, .* got 'triggers_f1'"):
+        run(task={"heads": ["entities"], "length": 96}, objective="triggers_f1", overwrite=True)
+
+
+def test_types_in_another_order_are_another_run(run: Run, ontology: Ontology, tmp_path: Path) -> None:
+    run()
+    turned = replace(ontology, entities=dict(reversed(ontology.entities.items())))
+    with pytest.raises(DataError, match="holds a run with other data, types or seed"):
+        run(ontology=turned)
+
+
+def test_types_of_dev_that_are_not_learned_are_refused_at_once(run: Run, ontology: Ontology) -> None:
+    fewer = replace(ontology, entities={name: gloss for name, gloss in ontology.entities.items() if name != "GPE"})
+    with pytest.raises(DataError, match=r"document '.*': entity type 'GPE' at \d+ is not in ontology"):
+        run(ontology=fewer)

@@ -22,3 +22,11 @@ def test_a_terminal_shows_the_text_and_every_mention() -> None:
     shown = console.export_text()
     for words in ("قصف الجيش حلب", "2 entities", "2 events", "Attack", "Place", "0.25", "–"):
         assert words in shown
+
+
+def test_control_characters_do_not_shift_what_is_marked() -> None:
+    text = "قال\r\nالأمس\r\nفي حلب"
+    document = Document("خبر", text, (Mention(len(text) - 3, len(text), "GPE"),))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(terminal(document))
+    assert ">حلب</span>" in console.export_html()
