@@ -599,3 +599,16 @@ def test_published_corpora_have_their_published_numbers(
     for document in documents:
         edges = [(document.text[m.start - 1 : m.start], document.text[m.end : m.end + 1]) for m in document.mentions()]
         assert all(before in ("", " ") and after in ("", " ") for before, after in edges)
+
+
+def test_a_split_without_labels_is_not_read_as_the_last_class(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=LABELS)),
+        }
+    )
+    hidden = datasets.Dataset.from_dict({"tokens": [TOKENS], "ner_tags": [[-1] * len(TOKENS)]}, features=features)
+    hidden.save_to_disk(tmp_path / "set")
+    with pytest.raises(DataError, match="expected ner_tags from 0, got -1"):
+        list(huggingface.read(tmp_path / "set"))

@@ -150,6 +150,14 @@ def test_folds_never_part_a_group_and_test_each_document_once(tmp_path: Path) ->
     assert folds(documents) == folds(documents)
 
 
+def test_where_folds_are_refused_earlier_ones_stay(tmp_path: Path) -> None:
+    documents = [Document(str(n), f"{TEXT} {n}", meta={"article": str(n)}) for n in range(30)]
+    prepare("g", tmp_path, {"all": reader(documents)}, folds=partial(folds_by, key="article", number=3))
+    with pytest.raises(DataError, match="no 'typo' in its meta"):
+        prepare("g", tmp_path, {"all": reader(documents)}, folds=partial(folds_by, key="typo", number=3))
+    assert Corpus(tmp_path / "fold-0").split("train")
+
+
 def test_folds_need_the_key_and_enough_groups() -> None:
     with pytest.raises(DataError, match="document 'أ': no 'article' in its meta"):
         folds_by([Document("أ", TEXT)], key="article")

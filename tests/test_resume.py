@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -148,7 +149,7 @@ def flip(path: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "model.safetensors": (cut, "model.safetensors has .* bytes, not"),
     "optimizer.pt": (flip, "optimizer.pt is damaged"),
-    "rng_state.pth": (Path.unlink, "rng_state.pth cannot be read: No such file"),
+    "rng_state.pth": (Path.unlink, "rng_state.pth is missing"),
     checkpoints.SEAL: (cut, "seal.json cannot be read"),
 }
 
@@ -269,3 +270,16 @@ def test_data_that_was_cut_or_changed_meanwhile_is_refused(start: Start, corpus:
     refused(start, tmp_path, None, "manifest.json: not JSON", corpus=data)
     folder = tmp_path / "run" / "checkpoints"
     assert checkpoints.latest(folder) == checkpoints.place(folder, 3)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = make(tmp_path, 1)
+    checkpoints.seal(checkpoint)
+
+    def stale(_: Path) -> str:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(checkpoints, "_digest", stale)
+    with pytest.raises(DataError, match="cannot be read: Stale file handle: give the same command again"):
+        checkpoints.latest(tmp_path)
+    assert checkpoint.is_dir()

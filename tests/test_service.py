@@ -79,6 +79,11 @@ def held(untrained: Tagger) -> Iterator[Held]:
 # What is answered
 
 
+def test_a_service_of_one_connection_answers_one(untrained: Tagger) -> None:
+    with running(untrained, connections=1) as port:
+        assert post(port, {"text": "وقع هجوم أمس."}).status_code == 200
+
+
 def test_an_article_is_labelled_as_offline(port: int, offline: dict[str, Document]) -> None:
     for text, expected in offline.items():
         found = post(port, {"text": text, "id": expected.id}).json()

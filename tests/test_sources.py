@@ -261,6 +261,8 @@ def test_a_broken_source_is_an_error(case: str, tmp_path: Path, monkeypatch: pyt
 def test_a_source_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         articles([put(tmp_path / "a.txt", TEXT), tmp_path / "gone.txt"])
+    with pytest.raises(DataError, match=r"a\.ndjson: expected text, JSON lines named \.jsonl, or \.parquet"):
+        articles([put(tmp_path / "a.ndjson", "{}")])
     with pytest.raises(DataError, match="longest=0"):
         articles([tmp_path / "a.txt"], longest=0)
 

@@ -23,6 +23,7 @@ optuna = pytest.importorskip("optuna", reason="khabar[sweep] is not installed")
 
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.core.plugins import Plugins  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
 
 from khabar.corpus import Corpus  # noqa: E402
 from khabar.document import DataError  # noqa: E402
@@ -317,6 +318,19 @@ LITERALS: list[Any] = [
 def test_a_value_is_read_back_as_it_was(value: Any, plugin: Any) -> None:
     (parsed,) = plugin.OverridesParser.create().parse_overrides([f"key={plugin._literal(value)}"])
     assert parsed.value() == value
+
+
+def test_what_a_search_file_holds_fast_is_part_of_the_study_and_of_the_command(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--multirun", "hparams_search=mine", "seed=3"])
+    params = {"learning_rate": "interval(1e-5,1e-4)", "model.masked": "0.1"}
+    sweeper = plugin.KhabarSweeper(None, None, None, 1, 1, 1, None, None, False, params)
+    sweeper.config = sweeper.composed = OmegaConf.create({"learning_rate": 1e-4, "model": {"masked": 0.0}, "seed": 3})
+    space, sweeper.fixed = sweeper._space(["hparams_search=mine", "seed=3"])
+    assert sweeper._settings()["params"] == ["model.masked=0.1"]
+    command = sweeper._command(space)({"learning_rate": 2e-5})
+    assert command == "python train.py hparams_search=mine seed=3 model.masked=0.1 learning_rate=2e-05"
 
 
 # End to end, with a tiny encoder

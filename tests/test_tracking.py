@@ -21,6 +21,7 @@ import pytest
 from transformers import TrainingArguments
 
 from khabar import tracking
+from khabar.checkpoints import SEAL
 from khabar.corpus import Corpus
 from khabar.document import DataError
 from khabar.features import HEADS
@@ -291,3 +292,12 @@ def test_trackio_has_the_parameters_the_scores_by_epoch_and_the_card(
     assert config is not None
     assert config["config.model.encoder"] == "صغير"
     assert config["num_train_epochs"] == 2
+
+
+def test_a_run_without_a_checkpoint_is_followed_as_a_new_one(tmp_path: Path) -> None:
+    tracker = track("none", tmp_path, {}, {})
+    tracker.keep("earlier")
+    assert tracker.kept is None
+    (tmp_path / "checkpoints" / "checkpoint-1").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint-1" / SEAL).touch()
+    assert tracker.kept == "earlier"

@@ -149,7 +149,7 @@ def test_a_run_of_another_configuration_is_refused_unless_it_may_be_replaced(run
     run(record={"learning_rate": 1, "same": 0}, trainer=epochs(1))
     with pytest.raises(DataError, match=r"other \['learning_rate'\].*overwrite=true"):
         run(record={"learning_rate": 2, "same": 0})
-    with pytest.raises(DataError, match="other data or seed"):
+    with pytest.raises(DataError, match="other data, types or seed"):
         run(record={"learning_rate": 1, "same": 0}, seed=2)
     (tmp_path / "run" / "model" / "stale").write_text("")
     run(record={"learning_rate": 2, "same": 0}, trainer=epochs(1), overwrite=True)
