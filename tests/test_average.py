@@ -81,7 +81,7 @@ def test_models_of_other_contracts_have_no_mean(
 def test_models_of_other_types_have_no_mean(
     members: list[Path], dev: Corpus, ontology: Ontology, encoder: Path, tmp_path: Path
 ) -> None:
-    turned = replace(ontology, entities=dict(reversed(ontology.entities.items())))
+    turned = replace(ontology, entities=dict(reversed(list(ontology.entities.items()))))
     Tagger.create(str(encoder), turned, HEADS).save(tmp_path / "turned")
     with pytest.raises(ModelError, match=r"turned: not of one contract .*: they differ in \['ontology'\]"):
         average([members[0], tmp_path / "turned"], dev, tmp_path / "mean")

@@ -129,7 +129,7 @@ Change = Callable[[Reader], Reader]
 
 def turned(ontology: Ontology) -> Ontology:
     """The same types in another order, so that labels have other numbers."""
-    return replace(ontology, entities=dict(reversed(ontology.entities.items())))
+    return replace(ontology, entities=dict(reversed(list(ontology.entities.items()))))
 
 
 @pytest.mark.parametrize(

@@ -431,7 +431,7 @@ def test_dev_is_scored_on_what_the_model_answers(run: Run, tmp_path: Path) -> No
 
 def test_types_in_another_order_are_another_run(run: Run, ontology: Ontology, tmp_path: Path) -> None:
     run()
-    turned = replace(ontology, entities=dict(reversed(ontology.entities.items())))
+    turned = replace(ontology, entities=dict(reversed(list(ontology.entities.items()))))
     with pytest.raises(DataError, match="holds a run with other data, types or seed"):
         run(ontology=turned)
 
