@@ -81,7 +81,8 @@ def test_articles_that_cannot_be_read_are_recorded_and_the_others_labelled(
     source = put(tmp_path / "in.jsonl", line("أ") + "{\n" + line("ب", text="🔴") + line("ج"))
     report = predict(trained, [source], tmp_path / name, device="cpu", format="parquet")
     assert [record.id for record in articles([tmp_path / name])] == ["أ", "ج"]
-    errors = tmp_path / name / "part-00000.errors.jsonl" if name == "out" else tmp_path / "out.errors.jsonl"
+    beside = {"out": "out/part-00000.errors.jsonl", "out.jsonl": "out.errors.jsonl"}
+    errors = tmp_path / beside.get(name, f"{name}.errors.jsonl")
     assert [json.loads(error) for error in errors.read_text(encoding="utf-8").splitlines()] == [
         {
             "id": None,
