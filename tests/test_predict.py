@@ -112,7 +112,7 @@ def test_the_settings_of_a_run_are_in_its_manifest(trained: Path, tmp_path: Path
     model = settings.pop("model")
     assert len(model) == 64
     assert settings == {
-        "manifest": 1,
+        "manifest": 2,
         "khabar": version("khabar"),
         "backend": "torch",
         "device": "cpu",
