@@ -80,7 +80,7 @@ class Inputs:
         edge = torch.full((len(rows), 1), 0)
         ids = torch.cat([edge + self.tokenizer.cls_token_id, self.ids[rows], edge + self.tokenizer.sep_token_id], 1)
         numbers = torch.cat([edge - 1, self.numbers[rows], edge - 1], 1)
-        _, places = numbers.unique(return_inverse=True)
+        _, places = torch.unique(numbers, return_inverse=True)
         hidden = (torch.rand(int(places.max()) + 1, generator=generator) < HIDDEN)[places]
         hidden &= (ids != self.tokenizer.sep_token_id) & (numbers >= 0)
         dice, shown = torch.rand(ids.shape, generator=generator), ids.clone()
@@ -136,7 +136,7 @@ def main() -> None:
     print(f"held out: {held_out():.2f}", flush=True)
     began, steps = time.perf_counter(), 0
     losses: list[float] = []
-    batches = inputs.order[HELD_OUT:].split(BATCH)
+    batches = torch.split(inputs.order[HELD_OUT:], BATCH)
     for batch in cycle(batches):
         share = (time.perf_counter() - began) / (60 * options.minutes)
         if share >= 1:
@@ -144,7 +144,7 @@ def main() -> None:
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * min(1, (steps + 1) / 60) * (1 - share)
         found = loss(batch)
-        found.backward()
+        torch.autograd.backward(found)
         nn.utils.clip_grad_norm_(every, 1.0)
         optimiser.step()
         optimiser.zero_grad()
