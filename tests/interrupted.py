@@ -56,9 +56,14 @@ def start(encoder: Path, corpus: Path, output: Path, aim: Aim | None = None, **c
 
 def begin(target: Callable[..., Any], *arguments: Any) -> BaseProcess:
     """Work in a process of its own."""
-    process = _CONTEXT.Process(target=target, args=arguments)
+    process = _CONTEXT.Process(target=_heeding, args=(target, *arguments))
     process.start()
     return process
+
+
+def _heeding(target: Callable[..., Any], *arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background process ignores
+    target(*arguments)
 
 
 def together(target: Callable[..., None], number: int, *arguments: Any) -> list[int | None]:
