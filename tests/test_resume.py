@@ -268,7 +268,7 @@ def test_data_that_was_cut_or_changed_meanwhile_is_refused(start: Start, corpus:
     (data / "train.jsonl").write_bytes(kept)
     manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     (data / "manifest.json").write_text(json.dumps(manifest | {"hash": "another"}))
-    refused(start, tmp_path, None, "holds a run with other data or seed", corpus=data)
+    refused(start, tmp_path, None, "holds a run with other data, types or seed", corpus=data)
     cut(data / "manifest.json")
     refused(start, tmp_path, None, "manifest.json: not JSON", corpus=data)
     folder = tmp_path / "run" / "checkpoints"
