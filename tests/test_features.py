@@ -146,6 +146,19 @@ def test_windows_read_every_word_once(reader: Reader, documents: tuple[Document,
             assert tuple(instance.input_ids[position : position + len(ids)]) == tuple(ids)
 
 
+def test_windows_may_teach_every_word_they_read(reader: Reader, documents: tuple[Document, ...]) -> None:
+    text = " ".join(document.text for document in documents) * 3
+    reading = reader.read(Document("الكل", text))
+    own, every = reader.text_pass(reading), replace(reader, learn_context=True).instances(reading)
+    assert [instance.input_ids for instance in every] == [instance.input_ids for instance in own]
+    for narrow, wide in zip(own, every, strict=True):
+        assert wide.words.start <= narrow.words.start < narrow.words.stop <= wide.words.stop
+        before = narrow.words.start - wide.words.start
+        assert wide.positions[before : before + len(narrow.words)] == narrow.positions
+        assert [i for word in wide.words for i in reading.subwords[word]] == list(wide.input_ids[1:-1])
+    assert sum(len(instance.words) for instance in every) > len(reading.words)
+
+
 def test_the_argument_pass_is_primed_with_trigger_and_gloss(reader: Reader, documents: tuple[Document, ...]) -> None:
     document = documents[0]
     assert document.events is not None

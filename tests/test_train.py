@@ -271,6 +271,21 @@ def test_windows_may_leave_out_in_training_what_is_read_again(
     assert found[0]["subwords"] > found[1]["subwords"]
 
 
+def test_windows_may_teach_in_training_what_they_read_again(
+    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
+) -> None:
+    text = "".join(f"{document.text}\n" for document in documents)
+    corpora.write(tmp_path / "long", "طويل", ontology, {"train": [Document("طويل", text, ())]})
+    task = {"heads": ["entities"], "length": 96}
+    found = []
+    for name, learned in (("own", False), ("all", True)):
+        folder = run(corpus=Corpus(tmp_path / "long"), task=task, learn_context=learned, output=tmp_path / name)
+        assert not Tagger.load(folder, "cpu").reader.learn_context  # a word is labelled once all the same
+        found.append(read(tmp_path / name / "run.json")["train"])
+    assert found[0]["subwords"] == found[1]["subwords"]
+    assert found[0]["words"] < found[1]["words"]
+
+
 def test_windows_of_text_may_be_read_more_often_than_triggers(run: Run, tmp_path: Path, record: dict[str, Any]) -> None:
     run(text_repeats=3, trainer=epochs(1))
     inputs = read(tmp_path / "run" / "run.json")["train"]["inputs"]

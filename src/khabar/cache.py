@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 FORMAT = 2
 SHARD = 1024  # documents
 INDEX, LOCK = "index.json", "lock"
-SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments")  # of a reader
+SETTINGS = ("preprocessing", "length", "context", "argument_length", "segments", "learn_context")  # of a reader
 # What is learned from a document is decided by these modules too: with another version of one, it is read anew.
 CODE = (
     "arabic",

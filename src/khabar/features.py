@@ -87,6 +87,7 @@ class Reader:
         context: subwords read beyond a window's own words on each side.
         argument_length: subwords of an encoder input of the argument pass.
         segments: whether the encoder tells segments apart; else the trigger stands between marker tokens.
+        learn_context: whether windows teach what they read as context too, or only their own words.
 
     """
 
@@ -98,6 +99,7 @@ class Reader:
     context: int = 32
     argument_length: int = 128
     segments: bool = True
+    learn_context: bool = False
     _cache: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -145,8 +147,8 @@ class Reader:
         shortened = sum(len(ids) > _WORD_LIMIT for ids in whole)
         return Reading(document, kept, sentences(document.text, kept), subwords, len(every) - len(kept), shortened)
 
-    def text_pass(self, reading: Reading) -> list[Instance]:
-        """The windows of a document, each word owned by one."""
+    def text_pass(self, reading: Reading, whole: bool = False) -> list[Instance]:
+        """The windows of a document; a word is labelled in the one that owns it, or (``whole``) in all that read it."""
         found = []
         for window in windows(reading.sentences, reading.lengths, self.length - 2, self.context):
             ids, places = [self._first], []
@@ -154,9 +156,9 @@ class Reader:
                 places.append(len(ids) + self._lead(reading.subwords[word]))
                 ids.extend(reading.subwords[word])
             ids.append(self._last)
-            owned = range(window.first, window.last)
-            positions = places[window.first - window.start : window.last - window.start]
-            found.append(Instance(reading, owned, ids, [0] * len(ids), positions))
+            labelled = range(window.start, window.end) if whole else range(window.first, window.last)
+            positions = places[labelled.start - window.start : labelled.stop - window.start]
+            found.append(Instance(reading, labelled, ids, [0] * len(ids), positions))
         return found
 
     def argument_pass(self, reading: Reading, trigger: Mention) -> Instance | None:
@@ -192,7 +194,7 @@ class Reader:
 
     def instances(self, reading: Reading) -> list[Instance]:
         """Everything that is learned from a document: its windows, and one input for each gold trigger."""
-        found = self.text_pass(reading)
+        found = self.text_pass(reading, self.learn_context)
         if ARGUMENTS in self.heads:
             triggers = dict.fromkeys(event.trigger for event in reading.document.events or ())
             primed = (self.argument_pass(reading, trigger) for trigger in triggers)

@@ -54,6 +54,7 @@ def train(
     text_repeats: int = 1,
     batch_tokens: int | None = None,
     train_context: int | None = None,
+    learn_context: bool = False,
     cache: Path | str | None = None,
     seed: int = 1,
     learning_rate: float = 5e-5,
@@ -89,7 +90,8 @@ def train(
         batch_tokens: subwords of a batch, padding counted, in place of the trainer's number of inputs: many short
             inputs go together then, or a few long ones.
         train_context: subwords of neighbouring text that windows read on each side in training, where that is not to
-            be ``task``'s ``context``: what is read again takes time and teaches nothing new.
+            be ``task``'s ``context``: what is read again takes time.
+        learn_context: whether windows teach those words too, which else teach in the window that owns them alone.
         cache: the folder where tokenised corpora are kept for the next run (`khabar.cache.default_folder`).
         head_learning_rate: of the linear heads, which start from nothing.
         patience: scores of dev without a better one before the run stops.
@@ -176,7 +178,8 @@ def train(
     tagger = model(ontology=ontology, **task)
     if peft:
         adapt(tagger, **peft)
-    reader = tagger.reader if train_context is None else replace(tagger.reader, context=train_context)
+    context = tagger.reader.context if train_context is None else train_context
+    reader = replace(tagger.reader, context=context, learn_context=learn_context)
     rows, counts = read(reader, parts, limit, text_repeats, Path(cache) if cache else None)
     documents, words, subwords = counts["documents"], int(rows.words.sum()), int(rows.lengths.sum())
     log.info(
