@@ -115,7 +115,7 @@ def test_more_than_the_cluster_has_is_refused(
 
 
 def test_standard_input_cannot_be_read_again(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="standard input cannot be read again"):
+    with pytest.raises(DataError, match="a stream cannot be read again"):
         predict(trained, ["-"], tmp_path / "out", partial(engines.ray, workers=1))
 
 

@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
 import sys
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,6 +106,21 @@ def test_standard_input_is_jsonl_where_it_begins_with_a_brace(before: str, monke
 def test_standard_input_is_else_one_text(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, text)
     assert list(articles(["-"])) == [Document("stdin", text)]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (line("أ") + line("ب"), [Document("أ", TEXT), Document("ب", TEXT)]),
+        (TEXT, [Document("news", TEXT)]),
+    ],
+)
+def test_a_pipe_is_read_as_standard_input_is(content: str, expected: list[Document], tmp_path: Path) -> None:
+    os.mkfifo(named := tmp_path / "news")  # what a shell's <(…) gives
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(named.write_text, content, "utf-8")
+        assert list(articles([named])) == expected
+        writing.result()
 
 
 def test_an_id_may_come_twice(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from khabar.labeller import BATCH_TOKENS
 from khabar.ontology import Ontology
 from khabar.plan import Chunk, Engine, Plan
 from khabar.select import number_of, uncertain
-from khabar.sources import STDIN, articles
+from khabar.sources import STDIN, articles, is_stream
 
 __all__ = ["REFUSED", "main", "predict"]
 
@@ -84,8 +84,8 @@ def predict(
     articles(sources, longest)  # a source that is not there is found before the model is loaded
     chosen = select and (number_of(select), output.with_name(f"{output.name}.{select.replace(':', '-')}.jsonl"))
     made = engine(checkpoint, batch_tokens=batch_tokens, device=device, backend=backend, precision=precision)
-    if made.rereads and not {STDIN, "/dev/stdin"}.isdisjoint(map(str, sources)):
-        raise DataError("standard input cannot be read again, as a cluster may have to: give it as a file")
+    if made.rereads and (streams := list(filter(is_stream, sources))):
+        raise DataError(f"{streams[0]}: a stream cannot be read again, as a cluster may have to: give it as a file")
     settings = {"khabar": khabar.__version__, **made.settings, "longest": longest}
     labelled = partial(shards.read, output, kind or format)
 
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "sources",
         nargs="+",
-        help="text files, folders, JSONL (also .gz, .zst, .xz) or Parquet with id and text, or - for standard input",
+        help="text files, folders, JSONL (or .gz, .zst, .xz) or Parquet with id and text, pipes; - for standard input",
     )
     parser.add_argument(
         "--output",

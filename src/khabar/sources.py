@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from khabar.document import DataError, Document
 from khabar.formats import jsonl, lines
 
-__all__ = ["ERRORS", "MANIFEST", "STDIN", "Refused", "articles", "readable"]
+__all__ = ["ERRORS", "MANIFEST", "STDIN", "Refused", "articles", "is_stream", "readable"]
 
 STDIN = "-"
 INPUT = "standard input"
@@ -39,9 +39,9 @@ def articles(sources: Sequence[Path | str], longest: int = 1_000_000) -> Iterato
     """The articles of files, folders and standard input, one by one, in the order given.
 
     A source is a text file, a JSONL file (``.jsonl``, also ``.gz``, ``.zst``, ``.xz``), a ``.parquet`` file, a folder
-    of such files, or ``-`` for standard input, which is JSONL where it begins with a brace and else one text. In a
-    folder texts come first, then the other files, each in order of their paths; the manifest and the error records
-    that labelling leaves there are no articles.
+    of such files, or a stream: ``-`` for standard input, or a pipe, which is JSONL where it begins with a brace and
+    else one text. In a folder texts come first, then the other files, each in order of their paths; the manifest and
+    the error records that labelling leaves there are no articles.
 
     An article is `Refused`, and the others go on, where it is not UTF-8, not JSON, not a document, longer than
     ``longest`` characters, or without a letter or digit. Whether an id comes twice is not looked at: that would take
@@ -56,6 +56,12 @@ def articles(sources: Sequence[Path | str], longest: int = 1_000_000) -> Iterato
         raise DataError(f"sources={sources!r}: expected a list of files, folders or {STDIN!r}")
     _check(sources)
     return chain.from_iterable(_source(source, longest) for source in sources)
+
+
+def is_stream(source: Path | str) -> bool:
+    """Whether a source is standard input or a pipe, which is read once."""
+    path = Path(source)
+    return str(source) in (STDIN, "/dev/stdin") or not (path.is_file() or path.is_dir())
 
 
 def _check(sources: Sequence[Path | str]) -> None:
@@ -103,7 +109,7 @@ def _records(folder: Path) -> Iterator[Path]:
 def _source(source: Path | str, longest: int) -> Iterator[Document | Refused]:
     path = Path(source)
     if str(source) == STDIN:
-        return _stdin(longest)
+        return _stream(cast("io.BufferedReader", sys.stdin.buffer), "stdin", INPUT, longest)
     if path.is_dir():
         named = ((file, file.relative_to(path).with_suffix("").as_posix()) for file in _texts(path))
         texts = (_text(file, name, longest) for file, name in named)
@@ -116,6 +122,8 @@ def _file(path: Path, longest: int) -> Iterator[Document | Refused]:
         return _lines(lines.raw(path, _most(longest)), str(path), longest)
     if path.suffix == PARQUET:
         return _rows(path, longest)
+    if is_stream(path):
+        return _pipe(path, longest)
     return iter([_text(path, path.stem, longest)])
 
 
@@ -167,9 +175,13 @@ def _rows(path: Path, longest: int) -> Iterator[Document | Refused]:
             yield Refused(None, place, _reason(error, place))
 
 
-def _stdin(longest: int) -> Iterator[Document | Refused]:
-    """Standard input; what it is shows at the first byte that is not blank."""
-    stream = cast("io.BufferedReader", sys.stdin.buffer)
+def _pipe(path: Path, longest: int) -> Iterator[Document | Refused]:
+    with lines.opened(path) as stream:
+        yield from _stream(cast("io.BufferedReader", stream), path.name, str(path), longest)
+
+
+def _stream(stream: io.BufferedReader, name: str, place: str, longest: int) -> Iterator[Document | Refused]:
+    """A stream without a suffix to tell what it is: that shows at the first byte that is not blank."""
     blank, first = b"", 1
     while (ahead := stream.peek()) and not ahead.removeprefix(lines.BOM).strip():
         passed = stream.read(len(ahead))
@@ -177,9 +189,9 @@ def _stdin(longest: int) -> Iterator[Document | Refused]:
         if len(blank) <= 4 * longest:  # more white space is too long for a text anyway
             blank += passed
     if not ahead.removeprefix(lines.BOM).lstrip().startswith(b"{"):
-        yield _plain(stream, "stdin", INPUT, longest, blank)
+        yield _plain(stream, name, place, longest, blank)
     else:
-        yield from _lines(lines.numbered(stream, _most(longest), first), INPUT, longest)
+        yield from _lines(lines.numbered(stream, _most(longest), first), place, longest)
 
 
 def readable(record: dict[str, Any], place: str, longest: int) -> Document | Refused:
