@@ -1,6 +1,5 @@
 """Score a model on a split (``data=anercorp checkpoint=runs/…/model``), or files (``gold='[…]' predicted='[…]'``)."""
 
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -22,7 +21,7 @@ def main(config: DictConfig) -> None:
     try:
         if (config.tags or config.gold or config.predicted) and not (config.gold and config.predicted):
             raise DataError("to score files, give both gold='[…]' and predicted='[…]'")
-        if config.predicted and config.checkpoint is None and Path(config.output).parts[0] == "None":
+        if config.predicted and not config.output:
             raise DataError("to score files, say where the report goes: output=FOLDER")
         if config.tags:
             score_tags(list(config.gold), list(config.predicted), config.output)

@@ -228,7 +228,8 @@ def _data(run: Mapping[str, Any], corpora: Sequence[Corpus]) -> str:
     )
     return f"""{table}
 
-{run["train"]["documents"]} documents were learned, {run["train"]["words"]} words an epoch.\
+{run["train"]["documents"]} documents were learned, {run["train"]["words"]} words an epoch, \
+each counted in every input that teaches it.\
 {f" Of each split the first {limit} documents were taken." if limit else ""} Hashes over all splits: {hashes}."""
 
 

@@ -39,7 +39,7 @@ class _Stream:
 def evaluate(
     checkpoint: Path | str,
     corpus: Corpus,
-    output: Path | str,
+    output: Path | str | None = None,
     split: str = "test",
     device: str = "auto",
     batch_tokens: int = BATCH_TOKENS,
@@ -55,13 +55,14 @@ def evaluate(
         output: folder for ``report.json``, ``report.html``, ``counts.jsonl`` (each document's counts, what
             `khabar.compare` reads), ``predictions.jsonl``, where gold has events ``predictions_gold_triggers.jsonl``
             (arguments found for gold triggers), and with ``calibration`` ``predictions_uncalibrated.jsonl`` (the same
-            predictions with the scores they have without temperatures; takes as long as labelling does).
+            predictions with the scores they have without temperatures; takes as long as labelling does). By default
+            ``evaluation-SPLIT`` beside the model.
         draws, examples: of `khabar.report.write`.
 
     Returns the report, and prints its scores.
 
     """
-    output = Path(output)
+    output = Path(output or f"{checkpoint}/../evaluation-{split}")
     labeller = load(checkpoint, device)
     heads = labeller.reader.heads
     gold = [answerable(document, heads) for document in corpus.split(split)]

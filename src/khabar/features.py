@@ -202,7 +202,10 @@ class Reader:
         return found
 
     def targets(self, instance: Instance) -> dict[str, list[int]]:
-        """Label numbers of the instance's words, one list for each head."""
+        """Label numbers of the instance's words, one list for each head.
+
+        A mention that began before the first of them begins with it: no valid sequence of tags begins inside one.
+        """
         reading = instance.reading
         document = reading.document
         seen = reading.words[instance.words.start : instance.words.stop]

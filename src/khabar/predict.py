@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Label Arabic articles with entities, events and arguments.
 
     The same command goes on where a killed one stood. Exit code: 0 where all is labelled, 3 where it is but for
-    articles that were refused, 1 for an error.
+    articles that were refused, 1 for an error, 2 for an option that does not exist.
     """
     parser = argparse.ArgumentParser(prog="python -m khabar.predict", description=main.__doc__)
     parser.add_argument(

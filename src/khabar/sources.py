@@ -183,7 +183,7 @@ def _pipe(path: Path, longest: int) -> Iterator[Document | Refused]:
 def _stream(stream: io.BufferedReader, name: str, place: str, longest: int) -> Iterator[Document | Refused]:
     """A stream without a suffix to tell what it is: that shows at the first byte that is not blank."""
     blank, first = b"", 1
-    while (ahead := stream.peek()) and not ahead.removeprefix(lines.BOM).strip():
+    while (ahead := stream.peek(1)) and not ahead.removeprefix(lines.BOM).strip():
         passed = stream.read(len(ahead))
         first += passed.count(b"\n")
         if len(blank) <= 4 * longest:  # more white space is too long for a text anyway

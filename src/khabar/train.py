@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -132,32 +133,15 @@ def train(
     scored = dev == "choose" and bool(corpus.manifest["splits"].get("dev", {}).get("documents"))
     bf16 = precision == "bf16" or (precision == "auto" and bf16_is_native())
     follower = track(tracker, output, config, {str(c.path): c.hash for c in (corpus, *also)})
-    if getattr(trainer, "keywords", {}).get("deepspeed") and find_spec("deepspeed") is None:
-        raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
-    often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
-    decided: dict[str, Any] = {
-        "output_dir": str(output / "checkpoints"),
-        "seed": seed,
-        "learning_rate": learning_rate,
-        "bf16": bf16,
-        "use_cpu": not torch.cuda.is_available(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "remove_unused_columns": False,
-        "average_tokens_across_devices": True,
-        "logging_nan_inf_filter": False,
-        "eval_strategy": ("steps" if often else "epoch") if scored else "no",
-        "save_strategy": "steps" if often else "epoch",
-        "save_total_limit": None,  # `DocumentTrainer` keeps and removes
-        "load_best_model_at_end": scored,
-        "metric_for_best_model": f"eval_{objective}" if scored else None,
-        "greater_is_better": True if scored else None,
-        "restore_callback_states_from_checkpoint": True,
-        **often,
-    }
-    if both := sorted(decided.keys() & getattr(trainer, "keywords", {}).keys()):
-        raise DataError(f"trainer.{both[0]}: expected no such key there: other keys of a run decide it")
-    # Making them joins the other processes, where there are several.
-    arguments = trainer(**decided, **follower.arguments)
+    arguments = _arguments(
+        partial(trainer, **follower.arguments),
+        output / "checkpoints",
+        seed=seed,
+        learning_rate=learning_rate,
+        bf16=bf16,
+        objective=objective if scored else None,
+        eval_steps=eval_steps,
+    )
     if processes.first(lambda: is_finished(output, settings, overwrite)):
         log.info("%s holds this run, finished; overwrite=true trains it again", output)
         return folder
@@ -179,6 +163,8 @@ def train(
     if peft:
         adapt(tagger, **peft)
     context = tagger.reader.context if train_context is None else train_context
+    if learn_context and not context:
+        raise DataError("learn_context=true: these windows read no context that could teach")
     reader = replace(tagger.reader, context=context, learn_context=learn_context)
     rows, counts = read(reader, parts, limit, text_repeats, Path(cache) if cache else None)
     documents, words, subwords = counts["documents"], int(rows.words.sum()), int(rows.lengths.sum())
@@ -257,6 +243,50 @@ def train(
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     log.info("model in %s", folder)
     return processes.first(lambda: folder)
+
+
+def _arguments(
+    trainer: Callable[..., TrainingArguments],
+    folder: Path,
+    *,
+    seed: int,
+    learning_rate: float,
+    bf16: bool,
+    objective: str | None,
+    eval_steps: int | None,
+) -> TrainingArguments:
+    """The trainer's arguments with what a run decides; ``objective`` is ``None`` where no dev is scored.
+
+    Making them joins the other processes, where there are several. Raises `DataError` where the trainer decides the
+    same, or needs what is not installed.
+    """
+    given = getattr(trainer, "keywords", {})
+    if given.get("deepspeed") and find_spec("deepspeed") is None:
+        raise DataError("trainer=deepspeed needs the extra khabar[deepspeed]: pip install 'khabar[deepspeed]'")
+    scored = objective is not None
+    often = {"eval_steps": eval_steps, "save_steps": eval_steps} if eval_steps and scored else {}
+    decided: dict[str, Any] = {
+        "output_dir": str(folder),
+        "seed": seed,
+        "learning_rate": learning_rate,
+        "bf16": bf16,
+        "use_cpu": not torch.cuda.is_available(),
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "remove_unused_columns": False,
+        "average_tokens_across_devices": True,
+        "logging_nan_inf_filter": False,
+        "eval_strategy": ("steps" if often else "epoch") if scored else "no",
+        "save_strategy": "steps" if often else "epoch",
+        "save_total_limit": None,  # `DocumentTrainer` keeps and removes
+        "load_best_model_at_end": scored,
+        "metric_for_best_model": f"eval_{objective}" if scored else None,
+        "greater_is_better": True if scored else None,
+        "restore_callback_states_from_checkpoint": True,
+        **often,
+    }
+    if both := sorted(decided.keys() & given.keys()):
+        raise DataError(f"trainer.{both[0]}: expected no such key there: other keys of a run decide it")
+    return trainer(**decided)
 
 
 def _union(ontologies: Sequence[Ontology]) -> Ontology:
