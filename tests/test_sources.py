@@ -109,16 +109,23 @@ def test_standard_input_is_else_one_text(text: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("name", "content", "expected"),
     [
-        (line("أ") + line("ب"), [Document("أ", TEXT), Document("ب", TEXT)]),
-        (TEXT, [Document("news", TEXT)]),
+        ("news", line("أ") + line("ب"), [Document("أ", TEXT), Document("ب", TEXT)]),
+        ("news", TEXT, [Document("news", TEXT)]),
+        ("news.jsonl", line("أ"), [Document("أ", TEXT)]),
+        ("news.gz", gzip.compress(line("أ").encode()), [Document("أ", TEXT)]),
+        ("news.xz", lzma.compress(line("أ").encode()), [Document("أ", TEXT)]),
+        ("news.zst", zstd(line("أ").encode()), [Document("أ", TEXT)]),
     ],
 )
-def test_a_pipe_is_read_as_standard_input_is(content: str, expected: list[Document], tmp_path: Path) -> None:
-    os.mkfifo(named := tmp_path / "news")  # what a shell's <(…) gives
+def test_a_pipe_is_read_as_standard_input_is(
+    name: str, content: str | bytes, expected: list[Document], tmp_path: Path
+) -> None:
+    os.mkfifo(named := tmp_path / name)  # what a shell's <(…) gives
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(named.write_text, content, "utf-8")
+        data = content.encode() if isinstance(content, str) else content
+        writing = pool.submit(named.write_bytes, data)
         assert list(articles([named])) == expected
         writing.result()
 

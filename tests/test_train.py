@@ -284,6 +284,8 @@ def test_windows_may_teach_in_training_what_they_read_again(
         found.append(read(tmp_path / name / "run.json")["train"])
     assert found[0]["subwords"] == found[1]["subwords"]
     assert found[0]["words"] < found[1]["words"]
+    with pytest.raises(DataError, match="learn_context=true: these windows read no context"):
+        run(learn_context=True, train_context=0, output=tmp_path / "none")
 
 
 def test_windows_of_text_may_be_read_more_often_than_triggers(run: Run, tmp_path: Path, record: dict[str, Any]) -> None:
