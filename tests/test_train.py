@@ -256,34 +256,21 @@ def test_batches_may_be_measured_in_subwords(run: Run, tmp_path: Path, record: d
         run(batch_tokens=0, output=tmp_path / "other")
 
 
-def test_windows_may_leave_out_in_training_what_is_read_again(
+def test_windows_may_leave_out_in_training_what_is_read_again_or_learn_from_it(
     run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
 ) -> None:
     text = "".join(f"{document.text}\n" for document in documents)
     corpora.write(tmp_path / "long", "طويل", ontology, {"train": [Document("طويل", text, ())]})
     task = {"heads": ["entities"], "length": 96}
-    found = []
-    for name, context in (("with", None), ("without", 0)):
-        folder = run(corpus=Corpus(tmp_path / "long"), task=task, train_context=context, output=tmp_path / name)
-        assert Tagger.load(folder, "cpu").reader.context == 32  # labelling reads it all the same
-        found.append(read(tmp_path / name / "run.json")["train"])
-    assert found[0]["words"] == found[1]["words"]
-    assert found[0]["subwords"] > found[1]["subwords"]
-
-
-def test_windows_may_teach_in_training_what_they_read_again(
-    run: Run, tmp_path: Path, ontology: Ontology, documents: tuple[Document, ...]
-) -> None:
-    text = "".join(f"{document.text}\n" for document in documents)
-    corpora.write(tmp_path / "long", "طويل", ontology, {"train": [Document("طويل", text, ())]})
-    task = {"heads": ["entities"], "length": 96}
-    found = []
-    for name, learned in (("own", False), ("all", True)):
-        folder = run(corpus=Corpus(tmp_path / "long"), task=task, learn_context=learned, output=tmp_path / name)
-        assert not Tagger.load(folder, "cpu").reader.learn_context  # a word is labelled once all the same
-        found.append(read(tmp_path / name / "run.json")["train"])
-    assert found[0]["subwords"] == found[1]["subwords"]
-    assert found[0]["words"] < found[1]["words"]
+    settings: dict[str, dict[str, Any]] = {"read": {}, "left": {"train_context": 0}, "learned": {"learn_context": True}}
+    found = {}
+    for name, keys in settings.items():
+        folder = run(corpus=Corpus(tmp_path / "long"), task=task, output=tmp_path / name, **keys)
+        reader = Tagger.load(folder, "cpu").reader
+        assert (reader.context, reader.learn_context) == (32, False)  # labelling reads it, and labels a word once
+        found[name] = read(tmp_path / name / "run.json")["train"]
+    assert found["left"]["words"] == found["read"]["words"] < found["learned"]["words"]
+    assert found["left"]["subwords"] < found["read"]["subwords"] == found["learned"]["subwords"]
     with pytest.raises(DataError, match="learn_context=true: these windows read no context"):
         run(learn_context=True, train_context=0, output=tmp_path / "none")
 
